@@ -1,0 +1,1 @@
+$(call library,bus,$(wildcard bus/*.c),libzmq libczmq msgpack)
