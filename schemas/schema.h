@@ -1,5 +1,5 @@
 /* The tables of the API: every kind, type and field once. They are compiled by schemas/gen/ from the rows in
-   schemas/api/*.rows into constant C tables; nothing of them is built at run time. Custom resources make the same
+   the .rows files of schemas/api/ into constant C tables; nothing of them is built at run time. Custom resources make the same
    structs at run time from their structural schemas, so that one engine defaults, validates, patches and documents both.
    All strings are constant and NUL-terminated; absent ones are NULL. */
 #ifndef SCHEMAS_SCHEMA_H
