@@ -1,1 +1,1 @@
-$(call library,storage,$(wildcard storage/*.c) $(wildcard storage/*/*.c),rocksdb)
+$(call library,storage,$(wildcard storage/*.c) $(wildcard storage/*/*.c),rocksdb msgpack)
