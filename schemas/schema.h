@@ -28,7 +28,7 @@ enum schema_scalar { /* what one element of a field is */
   SCHEMA_FIELDS_V1,   /* metav1.FieldsV1: any map */
   SCHEMA_STRUCT,      /* ->type */
 };
-enum schema_shape { SCHEMA_ONE, SCHEMA_LIST, SCHEMA_MAP /* string keys */ };
+enum schema_shape { SCHEMA_ONE, SCHEMA_LIST, SCHEMA_MAP /* string keys */, SCHEMA_MAP_OF_LISTS /* of strings only: UserInfo.extra */ };
 enum schema_list { SCHEMA_LIST_ATOMIC, SCHEMA_LIST_SET, SCHEMA_LIST_MAP };
 enum { /* schema_field.flags */
   SCHEMA_REQUIRED = 1 << 0,     /* OpenAPI "required": no omitempty and no +optional */
@@ -56,6 +56,7 @@ struct schema_field {
   int64_t minimum, maximum;              /* of integers when minimum <= maximum and one of them is not 0 */
   uint32_t flags;
   uint16_t pb_number;                    /* protobuf field number; 0: none */
+  uint8_t pb_wrap[2];                    /* numbers of the messages around it, outermost first, when it came from an inlined struct; 0: none */
   uint8_t scalar, shape, list;           /* enum schema_scalar, schema_shape, schema_list */
 };
 struct schema_type {
@@ -92,6 +93,7 @@ struct schema_kind {
   const char *const *short_names;  /* NULL-terminated or NULL */
   const char *const *categories;   /* {"all", NULL} */
   const struct schema_type *type;
+  const struct schema_kind *storage; /* the kind in whose version its objects are stored; NULL: itself */
   const struct schema_subresource *subresources;
   const struct schema_column *columns;
   const char *const *selectable_fields; /* "metadata.name" and "metadata.namespace" are implied */
@@ -103,6 +105,8 @@ struct schema_kind {
   bool generation; /* metadata.generation counts changes of spec */
 };
 
+const struct schema_kind *schema_kind_storage (const struct schema_kind *k); /* k->storage or k */
+
 /* The first segment of storage keys and of streams: "pods", "deployments.apps". Shared constant text. */
 size_t schema_storage_prefix (const struct schema_kind *k, char *out, size_t size);
 
@@ -112,6 +116,9 @@ const struct schema_kind *schema_kind_by_kind (const char *group, const char *ve
 const struct schema_kind *schema_kind_at (size_t i); /* all of them in a fixed order; NULL past the end */
 const struct schema_type *schema_type_find (const char *group_version, const char *name);
 const struct schema_type *schema_type_at (size_t i);
+const struct schema_subresource *schema_subresource_find (const struct schema_kind *k, const char *name); /* NULL when it has none such */
+/* The order of discovery, and spec.groupPriorityMinimum and versionPriority of the built-in APIServices; false when unknown. */
+bool schema_group_version_priority (const char *group, const char *version, int *ret_group, int *ret_version);
 const struct schema_field *schema_field_find (const struct schema_type *t, const char *name, size_t name_len);
 
 #endif
