@@ -21,7 +21,7 @@ int file_write_existing (const char *path, const char *text, struct err *err);
 int file_mkdirs (const char *path, mode_t mode, struct err *err); /* mkdir -p; existing directories are fine */
 bool file_exists (const char *path);                              /* follows links; false also when it cannot be told */
 
-/* rm -rf: never follows a symbolic link, never crosses into another mounted file system (ERR_BUSY names the mount point).
+/* rm -rf: never follows a symbolic link, never touches a mount point, bind mounts included (ERR_BUSY names it).
    A path that does not exist is removed already. */
 int file_remove_tree (const char *path, struct err *err);
 
