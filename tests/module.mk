@@ -17,3 +17,25 @@ $(B)/tests/%: $(O)/tests/%.o $(patsubst %,$(O)/lib%.a,$(LIBRARIES))
 
 tests: $(TEST_BIN) $(FUZZ_BIN)
 .PHONY: tests
+
+UNIT_BIN    := $(filter $(B)/tests/unit/% $(B)/tests/sim/%,$(TEST_BIN))
+
+# make test: everything; the sanitizer variants run the unit tests and simulations again.
+test: deps
+	@$(MAKE) --no-print-directory all tests
+	@$(MAKE) --no-print-directory tests-asan
+	@tests/run.sh $(TEST_BIN) $(FUZZ_BIN) $(patsubst build/%,build/asan/%,$(UNIT_BIN) $(FUZZ_BIN))
+tests-asan:
+	@$(MAKE) --no-print-directory SAN=address,undefined unit-binaries
+unit-binaries: $(UNIT_BIN) $(FUZZ_BIN)
+check: all tests
+	@tests/run.sh $(TEST_BIN) $(FUZZ_BIN)
+sim: $(filter $(B)/tests/sim/%,$(TEST_BIN))
+	@tests/run.sh $^
+fuzz: $(FUZZ_BIN)
+	@FUZZ_RUNS=$${FUZZ_RUNS:-100000} tests/run.sh $^
+lint:
+	@tests/lint/layers.sh
+	@tests/lint/banned.sh
+	@tests/lint/headers.sh
+.PHONY: test tests-asan unit-binaries check sim fuzz lint
