@@ -25,6 +25,8 @@
      and acknowledgements of appends: Raft 5, "persistent state"; thesis 3.8. etcd lets a vote request leave early; we
      do not, because after a crash the term could be reused with a shorter log.)
    - The log is compacted only below the durably applied index.
+   - A cluster's first members begin with the same membership at index 1, term 1, already compacted (hard state term 1,
+     commit 1); a member that joins begins with everything empty and learns the membership by snapshot.
 
    Errors: a call that returns ERR_NOMEM, ERR_IO or ERR_CORRUPT from inside a step has stopped the core: every later
    call returns the same and nothing more comes out, as if it had crashed; restart it from its storage. ERR_CORRUPT says

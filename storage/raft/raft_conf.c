@@ -126,13 +126,13 @@ raft_conf_apply (const struct raft_conf *cur, const struct raft_conf_change *cc,
   int rc;
   if (cc->n > RAFT_MAX_CHANGES)
     return err_set (err, ERR_LIMIT, "more than %d changes of membership at once", RAFT_MAX_CHANGES);
+  if (cur->voters.n == 0) /* a joiner that replayed the change adding it would else be the only voter it knows */
+    return err_set (err, ERR_INVALID, "the membership is not known, it comes with a snapshot");
   if (raft_conf_change_leaves_joint (cc))
     rc = conf_leave_joint (&next, err);
   else if (cur->outgoing.n)
     return err_set (err, ERR_INVALID, "the membership is joint already");
   else if (cc->transition != RAFT_TRANSITION_AUTO || cc->n > 1) {
-    if (cur->voters.n == 0)
-      return err_set (err, ERR_INVALID, "a membership without voters cannot become joint");
     next.outgoing = next.voters;
     rc = conf_apply_changes (&next, cc, err);
     next.auto_leave = cc->transition != RAFT_TRANSITION_JOINT_EXPLICIT;
