@@ -123,8 +123,6 @@ guess_proto (struct evbuffer *in)
   return n == sizeof head ? &http_proto_h2 : NULL;
 }
 
-int http_h1_start (struct http_conn *c);
-int http_h2_start (struct http_conn *c);
 
 static void
 start_proto (struct http_conn *c, const struct http_proto *proto)

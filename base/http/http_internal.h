@@ -114,6 +114,9 @@ void http_conn_input_later (struct http_conn *c);
 struct evbuffer *http_conn_output (struct http_conn *c);
 void http_output_add (struct evbuffer *out, const void *data, size_t len);
 const char *http_date (struct http_server *s);
+/* h1.c, h2.c: attach the protocol to a connection; 0 or ERR_NOMEM */
+int http_h1_start (struct http_conn *c);
+int http_h2_start (struct http_conn *c);
 /* server.c */
 void http_server_conn_gone (struct http_server *s, struct http_conn *c);
 
