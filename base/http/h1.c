@@ -350,19 +350,15 @@ h1_data (struct http_request *req, struct evbuffer *data)
   struct evbuffer *out = http_conn_output (req->conn);
   size_t len = evbuffer_get_length (data);
   char size[20];
-  if (!h->chunked && req->version == 11 && len > (32u << 10)) /* a large body in one piece: moved, not copied */
-    return evbuffer_add_buffer (out, data) ? ERR_NOMEM : 0;
-  if (h->chunked && evbuffer_add (out, size, (size_t) snprintf (size, sizeof size, "%zx\r\n", len)))
-    return ERR_NOMEM;
-  if (evbuffer_expand (out, len + 8))
-    return ERR_NOMEM;
-  for (struct evbuffer_iovec piece; evbuffer_peek (data, -1, NULL, &piece, 1) > 0 && piece.iov_len;) {
-    if (evbuffer_add (out, piece.iov_base, piece.iov_len))
+  if (h->chunked) {
+    int n = snprintf (size, sizeof size, "%zx\r\n", len);
+    if (evbuffer_prepend (data, size, (size_t) n) || evbuffer_add (data, "\r\n", 2))
       return ERR_NOMEM;
-    evbuffer_drain (data, piece.iov_len);
   }
-  if (h->chunked)
-    http_output_add (out, "\r\n", 2);
+  if (evbuffer_add_buffer (out, data))
+    return ERR_NOMEM;
+  if (evbuffer_get_length (out) <= 16u << 10)
+    evbuffer_pullup (out, -1); /* one TLS record, not one for each piece */
   return 0;
 }
 

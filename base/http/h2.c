@@ -14,9 +14,21 @@ struct h2 {
   struct http_conn *conn;
   nghttp2_session *session;
   struct event *flush; /* frames for what handlers did outside of our own callbacks: once a turn of the loop */
-  size_t streams;
-  bool receiving, shutting_down;
+  struct http_request *requests; /* one for each stream that is open */
+  size_t undispatched;           /* of them, still being received */
+  bool receiving;
 };
+
+/* Bounds what waits: the next request when there is none, else the rest of those being received. */
+static void
+update_wait (struct http_conn *c)
+{
+  struct h2 *h = c->state;
+  if (!h->requests)
+    http_conn_wait (c, c->server->config.idle_timeout_ms);
+  else
+    http_conn_wait (c, h->undispatched ? c->server->config.body_timeout_ms : 0);
+}
 
 static void
 h2_flush (struct http_conn *c)
@@ -36,6 +48,9 @@ h2_flush (struct http_conn *c)
       break;
     http_output_add (http_conn_output (c), data, (size_t) n);
   }
+  for (struct http_request *req = h->requests; req; req = req->next)
+    if (req->above_high)
+      http_request_drained (req);
   if (!nghttp2_session_want_read (h->session) && !nghttp2_session_want_write (h->session))
     http_conn_close_after_output (c, false);
 }
@@ -81,8 +96,11 @@ on_begin_headers (nghttp2_session *session, const nghttp2_frame *frame, void *ar
   req->version = 20;
   req->stream_id = frame->hd.stream_id;
   nghttp2_session_set_stream_user_data (session, req->stream_id, req);
-  if (!h->streams++)
-    http_conn_wait (c, 0);
+  if ((req->next = h->requests))
+    req->next->prev = req;
+  h->requests = req;
+  h->undispatched++;
+  update_wait (c);
   return 0;
 }
 
@@ -107,7 +125,7 @@ on_header (nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *
   struct http_request *req = stream_request (session, frame->hd.stream_id);
   int r;
   (void) flags;
-  if (!req || req->dispatched || req->body_done) /* trailers are of no use to us */
+  if (!req || frame->headers.cat != NGHTTP2_HCAT_REQUEST) /* trailers are of no use to us */
     return 0;
   req->body_bytes += name_len + value_len; /* counts the head until the body begins */
   if (req->body_bytes > c->server->config.header_limit_bytes)
@@ -116,12 +134,25 @@ on_header (nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *
     r = add_pseudo (req, name, name_len, value, value_len);
   else
     r = http_request_add_header (req, (const char *) name, name_len, (const char *) value, value_len);
-  if (r && !req->no_body_answer) { /* refused at the end of the headers */
-    req->no_body_answer = true;
-    req->verify = req->verify;
-    req->path = r == ERR_PARSE ? "400" : "431";
-  }
+  if (r && !req->refuse) /* answered at the end of the headers */
+    req->refuse = r == ERR_PARSE ? "400" : "431";
   return 0;
+}
+
+static void
+received (struct http_conn *c)
+{
+  struct h2 *h = c->state;
+  REQUIRE (h->undispatched > 0);
+  h->undispatched--;
+  update_wait (c);
+}
+
+static void
+dispatch (struct http_conn *c, struct http_request *req)
+{
+  received (c);
+  http_request_dispatch (req);
 }
 
 static void
@@ -131,7 +162,8 @@ refuse (struct http_conn *c, struct http_request *req, const char *status)
   nghttp2_nv nv[] = {{(uint8_t *) ":status", (uint8_t *) (uintptr_t) status, 7, 3, NGHTTP2_NV_FLAG_NONE}};
   nghttp2_submit_response (h->session, req->stream_id, nv, 1, NULL);
   nghttp2_submit_rst_stream (h->session, NGHTTP2_FLAG_NONE, req->stream_id, NGHTTP2_NO_ERROR);
-  req->body_done = true;
+  req->body_done = req->refused = true;
+  received (c);
 }
 
 static void
@@ -139,8 +171,8 @@ headers_done (struct http_conn *c, struct http_request *req, bool end)
 {
   const char *length, *expect = http_header (req, "expect");
   req->body_bytes = 0;
-  if (req->no_body_answer) {
-    refuse (c, req, req->path);
+  if (req->refuse) {
+    refuse (c, req, req->refuse);
     return;
   }
   if (!http_method_allowed (req->method)) {
@@ -161,7 +193,7 @@ headers_done (struct http_conn *c, struct http_request *req, bool end)
   if (end)
     req->body_done = req->body_ok = true;
   if (req->streaming || end)
-    http_request_dispatch (req);
+    dispatch (c, req);
 }
 
 static int
@@ -181,7 +213,7 @@ on_frame_recv (nghttp2_session *session, const nghttp2_frame *frame, void *arg)
     http_request_body_end (req, true);
   else if (end) {
     req->body_done = req->body_ok = true;
-    http_request_dispatch (req);
+    dispatch (c, req);
   }
   return 0;
 }
@@ -197,6 +229,8 @@ on_data_chunk (nghttp2_session *session, uint8_t flags, int32_t id, const uint8_
     nghttp2_session_consume (session, id, len);
     return 0;
   }
+  if (!req->dispatched)
+    update_wait (c);
   if ((r = http_request_body_add (req, data, len))) {
     nghttp2_session_consume (session, id, len);
     if (req->dispatched) {
@@ -218,8 +252,17 @@ on_stream_close (nghttp2_session *session, int32_t id, uint32_t code, void *arg)
   if (!req)
     return 0;
   nghttp2_session_set_stream_user_data (session, id, NULL);
-  if (!--h->streams)
-    http_conn_wait (c, c->server->config.idle_timeout_ms);
+  if (req->prev)
+    req->prev->next = req->next;
+  else
+    h->requests = req->next;
+  if (req->next)
+    req->next->prev = req->prev;
+  req->prev = req->next = NULL;
+  if (!req->dispatched && !req->refused)
+    received (c);
+  else
+    update_wait (c);
   if (req->streaming && !req->body_done)
     http_request_body_end (req, false);
   if (req->finished || !req->dispatched)
@@ -355,20 +398,8 @@ h2_data (struct http_request *req, struct evbuffer *data)
 {
   struct http_conn *c = req->conn;
   struct h2 *h = c->state;
-  size_t len = evbuffer_get_length (data);
-  if (req->ended || len > (32u << 10)) {
-    /* Chunks are borrowed, whole bodies owned; a borrowed large one is copied in one piece. */
-    struct evbuffer_iovec piece;
-    if (evbuffer_peek (data, -1, NULL, &piece, 1) < 1 || evbuffer_add (req->out, piece.iov_base, piece.iov_len))
-      return ERR_NOMEM;
-  } else {
-    struct evbuffer_iovec piece;
-    while (evbuffer_peek (data, -1, NULL, &piece, 1) > 0 && piece.iov_len) {
-      if (evbuffer_add (req->out, piece.iov_base, piece.iov_len))
-        return ERR_NOMEM;
-      evbuffer_drain (data, piece.iov_len);
-    }
-  }
+  if (evbuffer_add_buffer (req->out, data))
+    return ERR_NOMEM;
   nghttp2_session_resume_data (h->session, req->stream_id);
   flush_later (c);
   return 0;
@@ -412,29 +443,29 @@ h2_body_consumed (struct http_request *req, size_t len)
   flush_later (req->conn);
 }
 
-/* nghttp2_session_del tells of no stream: walk them ourselves. */
+/* nghttp2_session_del tells of no stream, so we do. */
 static void
 h2_gone (struct http_conn *c)
 {
   struct h2 *h = c->state;
-  if (!h || !h->session || !h->streams)
-    return;
-  for (int32_t id = 1, last = nghttp2_session_get_last_proc_stream_id (h->session); h->streams && id > 0 && id <= last; id += 2)
-    on_stream_close (h->session, id, NGHTTP2_CANCEL, c);
+  while (h && h->requests)
+    on_stream_close (h->session, h->requests->stream_id, NGHTTP2_CANCEL, c);
 }
 
 static bool
 h2_idle (struct http_conn *c)
 {
   struct h2 *h = c->state;
-  return !h->streams;
+  return !h->requests;
 }
 
+/* Streams under way go on; with the last of them nghttp2 wants nothing more, and the connection ends. */
 static void
 h2_shutdown (struct http_conn *c)
 {
   struct h2 *h = c->state;
-  nghttp2_session_terminate_session (h->session, NGHTTP2_NO_ERROR);
+  nghttp2_submit_goaway (h->session, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id (h->session), NGHTTP2_NO_ERROR,
+                         NULL, 0);
   h2_flush (c);
 }
 

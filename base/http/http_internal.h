@@ -99,7 +99,11 @@ struct http_request {
   void *body_arg;
   loop_cb on_close, on_drain;
   void *close_arg, *drain_arg;
-  struct evbuffer *out; /* HTTP/2: accepted, not framed yet */
+  /* HTTP/2 */
+  struct http_request *prev, *next; /* of its connection */
+  struct evbuffer *out;             /* accepted, not framed yet */
+  const char *refuse;               /* the status to refuse it with, once its headers are complete */
+  bool refused;
 };
 
 /* conn.c */

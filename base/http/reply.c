@@ -3,6 +3,7 @@
 
 #include <strings.h>
 
+#define CHUNK_FRAME_BYTES 16
 #define GZIP_MIN_BYTES (128u << 10) /* upstream's defaultGzipThresholdBytes */
 
 bool
@@ -184,7 +185,7 @@ http_reply_chunk (struct http_request *req, const void *data, size_t len)
     leave (c);
     return r;
   }
-  if (!(piece = evbuffer_new ()) || evbuffer_add_reference (piece, data, len, NULL, NULL))
+  if (!(piece = evbuffer_new ()) || evbuffer_expand (piece, len + CHUNK_FRAME_BYTES) || evbuffer_add (piece, data, len))
     r = ERR_NOMEM;
   else
     r = req->proto->data (req, piece);
