@@ -161,7 +161,6 @@ refuse (struct http_conn *c, struct http_request *req, const char *status)
   struct h2 *h = c->state;
   nghttp2_nv nv[] = {{(uint8_t *) ":status", (uint8_t *) (uintptr_t) status, 7, 3, NGHTTP2_NV_FLAG_NONE}};
   nghttp2_submit_response (h->session, req->stream_id, nv, 1, NULL);
-  nghttp2_submit_rst_stream (h->session, NGHTTP2_FLAG_NONE, req->stream_id, NGHTTP2_NO_ERROR);
   req->body_done = req->refused = true;
   received (c);
 }
