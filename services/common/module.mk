@@ -1,0 +1,1 @@
+$(call library,svc-common,$(wildcard services/common/*.c))

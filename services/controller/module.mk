@@ -1,0 +1,1 @@
+$(call library,svc-controller,$(filter-out services/controller/main.c,$(wildcard services/controller/*.c)))
