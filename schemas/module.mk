@@ -1,4 +1,4 @@
-$(call library,schemas,$(wildcard schemas/*.c) $(wildcard schemas/*.cpp) schemas/tables.c,simdjson yaml-0.1 libpcre2-8,-lstdc++)
+$(call library,schemas,$(wildcard schemas/*.c) $(wildcard schemas/*.cpp) schemas/tables.c,simdjson yaml-0.1 libpcre2-8 libcrypto,-lstdc++)
 
 # The tables of the API: the rows compiled to C by a host program (never sanitised, shared by all variants).
 $(GEN)/schemac: $(wildcard schemas/gen/*.c schemas/gen/*.h) schemas/schema.h
