@@ -533,7 +533,10 @@ http_call_cancel (struct http_call *call)
 void
 http_call_pause (struct http_call *call, bool pause)
 {
+  struct http_client *c = call->client;
+  c->acting = true; /* what curl held back is delivered from within */
   curl_easy_pause (call->easy, pause ? CURLPAUSE_RECV : CURLPAUSE_CONT);
+  c->acting = false;
 }
 
 int
