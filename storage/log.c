@@ -11,6 +11,7 @@ struct log {
   struct raft_conf conf;
   struct raft_hard_state hard_state; /* as it was at open */
   uint64_t base_index, base_term, last_index;
+  uint64_t written_last; /* the writer thread's: what it has written, durable or not yet reported */
 };
 
 static void
@@ -214,6 +215,7 @@ log_open (struct engine *engine, const struct log_identity *id, const struct raf
     l->base_index = base[0];
     l->base_term = base[1];
     r = find_last (l, err);
+    l->written_last = l->last_index;
   }
   if (r) {
     log_free (l);
@@ -272,8 +274,9 @@ log_save (struct log *l, const struct log_save *saves, size_t n, bool sync, stru
     if (es->n) { /* entries to save replace everything above them */
       uint8_t from[9], end[1] = {'f'};
       entry_key (from, es->v[es->n - 1].index + 1);
-      if (es->v[es->n - 1].index < l->last_index)
+      if (es->v[es->n - 1].index < l->written_last)
         engine_batch_delete_range (&b, from, sizeof from, end, sizeof end);
+      l->written_last = es->v[es->n - 1].index;
     }
     if (saves[i].hard_state) {
       uint64_t hard[3] = {saves[i].hard_state->term, saves[i].hard_state->vote, saves[i].hard_state->commit};
