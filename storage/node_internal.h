@@ -3,7 +3,7 @@
 #define STORAGE_NODE_INTERNAL_H
 
 #include <pthread.h>
-#include <sys/queue.h>
+#include <bsd/sys/queue.h>
 
 #include "base/map.h"
 #include "base/mem.h"
@@ -52,7 +52,7 @@ struct node {
   size_t n_peers;
   struct raft_conf conf;
   struct loop_timer *tick;
-  bool drain_posted, stopped, ready_told, freed;
+  bool drain_posted, stopped, crashed, ready_told;
 
   enum raft_role role;
   uint64_t leader, term;
