@@ -1,1 +1,1 @@
-$(call library,svc-common,$(wildcard services/common/*.c))
+$(call library,common,$(wildcard services/common/*.c),libsystemd msgpack)
