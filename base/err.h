@@ -47,6 +47,6 @@ int err_http_status (int code);
 /* An invariant of our own code: on in release, logs and aborts. Never for allocation, system calls, configuration or
    bytes from outside. */
 #define REQUIRE(x) ((x) ? (void) 0 : require_failed (#x, __FILE__, __LINE__, __func__))
-_Noreturn void require_failed (const char *what, const char *file, int line, const char *function);
+void require_failed (const char *what, const char *file, int line, const char *function) __attribute__ ((noreturn));
 
 #endif

@@ -1,4 +1,4 @@
-/* For the decoders: finding duplicate keys in a map that is built without value_set. */
+/* For the decoders, which build maps without value_set: making keys unique in linear time. */
 #ifndef SCHEMAS_VALUE_INTERNAL_H
 #define SCHEMAS_VALUE_INTERNAL_H
 
@@ -8,11 +8,13 @@
 extern "C" {
 #endif
 
-#define VALUE_KEYS_NONE UINT32_MAX
+/* Makes map's keys unique: of equal ones the last value wins, at the place of the first. Returns the key of the first
+   duplicate, NULL when there was none. Marks a failed when out of memory (then the map may still hold duplicates). */
+const char *value_keys_unique (struct arena *a, struct value *map);
 
-/* The index of a member of map whose key occurs again later in it; VALUE_KEYS_NONE when keys are unique. *ret_again is
-   the later one. Linear in the number of members (maps from outside may be large). Marks a failed when out of memory. */
-uint32_t value_keys_duplicate (struct arena *a, const struct value *map, uint32_t *ret_again);
+/* The shortest decimal digits that read back as f (finite, not 0): digits[0].digits[1..] * 10^*ret_exponent10. Returns
+   their count, at most 17. */
+int value_float_digits (double f, char digits[24], int *ret_exponent10);
 
 #ifdef __cplusplus
 }

@@ -5,6 +5,7 @@
 #include "base/map.h"
 
 #define QUADRATIC_MAX 12
+#define ON_STACK 256
 
 static bool
 same_key (const struct value_member *a, const struct value_member *b)
@@ -26,43 +27,57 @@ seed (void)
   return s;
 }
 
-uint32_t
-value_keys_duplicate (struct arena *a, const struct value *map, uint32_t *ret_again)
+static const char *
+unique_small (struct value *map)
 {
-  uint32_t n = map->len, mask;
-  uint32_t small[256], *slots = small;
+  const char *first = NULL;
+  for (uint32_t i = 1; i < map->len; i++)
+    for (uint32_t j = 0; j < i; j++)
+      if (same_key (&map->members[i], &map->members[j])) {
+        if (!first)
+          first = map->members[j].key;
+        map->members[j].value = map->members[i].value;
+        memmove (&map->members[i], &map->members[i + 1], (map->len - i - 1) * sizeof map->members[0]);
+        map->len--;
+        i--;
+        break;
+      }
+  return first;
+}
+
+const char *
+value_keys_unique (struct arena *a, struct value *map)
+{
+  uint32_t n = map->len, mask = ON_STACK - 1, kept = 0;
+  uint32_t on_stack[ON_STACK], *slots = on_stack;
+  const char *first = NULL;
   uint64_t s;
-  if (n <= QUADRATIC_MAX) {
-    for (uint32_t i = 1; i < n; i++)
-      for (uint32_t j = 0; j < i; j++)
-        if (same_key (&map->members[i], &map->members[j])) {
-          *ret_again = i;
-          return j;
-        }
-    return VALUE_KEYS_NONE;
-  }
-  for (mask = 31; mask / 2 < n; mask = mask * 2 + 1)
-    ;
-  if (mask >= sizeof small / sizeof small[0] && !(slots = malloc ((mask + 1ul) * sizeof *slots))) {
+  if (n <= QUADRATIC_MAX)
+    return unique_small (map);
+  while (mask / 2 < n)
+    mask = mask * 2 + 1;
+  if (mask >= ON_STACK && !(slots = malloc ((mask + 1ul) * sizeof *slots))) {
     a->failed = true;
-    return VALUE_KEYS_NONE;
+    return NULL;
   }
   memset (slots, 0, (mask + 1ul) * sizeof *slots);
   s = seed ();
   for (uint32_t i = 0; i < n; i++) {
-    const struct value_member *m = &map->members[i];
-    uint32_t at = (uint32_t) hash_bytes (m->key, m->key_len, s) & mask;
-    for (; slots[at]; at = (at + 1) & mask)
-      if (same_key (m, &map->members[slots[at] - 1])) {
-        uint32_t first = slots[at] - 1;
-        if (slots != small)
-          free (slots);
-        *ret_again = i;
-        return first;
-      }
-    slots[at] = i + 1;
+    struct value_member m = map->members[i];
+    uint32_t at = (uint32_t) hash_bytes (m.key, m.key_len, s) & mask;
+    while (slots[at] && !same_key (&m, &map->members[slots[at] - 1]))
+      at = (at + 1) & mask;
+    if (slots[at]) {
+      if (!first)
+        first = m.key;
+      map->members[slots[at] - 1].value = m.value;
+    } else {
+      map->members[kept++] = m;
+      slots[at] = kept;
+    }
   }
-  if (slots != small)
+  map->len = kept;
+  if (slots != on_stack)
     free (slots);
-  return VALUE_KEYS_NONE;
+  return first;
 }
