@@ -118,12 +118,17 @@ void bus_publisher_free (struct bus_publisher *p);
 void bus_publish (struct bus_publisher *p, const char *stream, uint64_t seq, const void *packed, size_t len);
 /* Tells subscribers of stream (NULL: of every one) the last sequence number and revision, so that a silent loss is found. */
 void bus_publish_progress (struct bus_publisher *p, const char *stream, uint64_t seq, uint64_t revision);
+/* Every stream that somebody subscribes to (order undefined): progress of an idle one is for whoever knows its sequence.
+   With stream NULL progress is sent for those that had a change since they were subscribed to. */
+void bus_publisher_each (struct bus_publisher *p, void (*cb) (void *arg, const char *stream), void *arg);
 
 /* ---- subscribing with recovery ---- */
-/* A source is a group of members, each with a publisher and a server that answers (all bodies msgpack, see bus/README.md)
+/* A source is a group of members, each with a publisher and a server that answers (bus/stream.h packs and unpacks the bodies)
      "stream.snapshot" {stream, after: key, limit, revision: 0 or as in the first page} -> {revision, seq, changes: [packed...], more}
-     "stream.changes"  {stream, after_seq, limit} -> {revision, seq, changes: [packed...], more}; ERR_COMPACTED when the log no longer reaches back
-   where seq is the stream's last one at that revision. */
+     "stream.changes"  {stream, after_seq or after_revision, limit} -> {revision, seq, first, changes: [packed...], more}; ERR_COMPACTED when
+                       the log no longer reaches back
+   where seq is the stream's last one at that revision and first that of changes[0]. Both answer ERR_DENIED to a peer that may
+   not subscribe to the stream. A query beyond what a member has applied is answered by an empty page. */
 struct bus_source;
 struct bus_source *bus_source_new (struct bus *b, const char *const *server_endpoints, const char *const *publisher_endpoints, size_t n, struct err *err);
 void bus_source_free (struct bus_source *s);
