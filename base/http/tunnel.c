@@ -13,6 +13,7 @@
 #define WRITE_LIMIT (16u << 20)
 #define READ_HIGH (64u << 10)
 #define CLOSE_TIMEOUT_S 10
+#define LINGER_S 2
 #define PULLUP_MAX (16u << 10)
 
 struct http_tunnel {
@@ -231,27 +232,40 @@ http_tunnel_reset (struct http_tunnel *t)
 }
 
 static void
-closing_write (struct bufferevent *bev, void *arg)
-{
-  SSL *ssl = bufferevent_openssl_get_ssl (bev);
-  (void) arg;
-  if (evbuffer_get_length (bufferevent_get_output (bev)))
-    return;
-  if (ssl) {
-    SSL_set_shutdown (ssl, SSL_RECEIVED_SHUTDOWN);
-    SSL_shutdown (ssl);
-    ERR_clear_error ();
-  }
-  bufferevent_free (bev);
-}
-
-static void
 closing_event (struct bufferevent *bev, short what, void *arg)
 {
   (void) what;
   (void) arg;
   ERR_clear_error ();
   bufferevent_free (bev);
+}
+
+static void
+closing_read (struct bufferevent *bev, void *arg)
+{
+  (void) arg;
+  evbuffer_drain (bufferevent_get_input (bev), evbuffer_get_length (bufferevent_get_input (bev)));
+}
+
+/* All is sent. Closing now would reset the connection if the peer still sends, and lose what is on its way to it: tell our end
+   and wait a little for the peer's. */
+static void
+closing_write (struct bufferevent *bev, void *arg)
+{
+  struct timeval limit = {LINGER_S, 0};
+  SSL *ssl = bufferevent_openssl_get_ssl (bev);
+  (void) arg;
+  if (evbuffer_get_length (bufferevent_get_output (bev)))
+    return;
+  if (ssl) {
+    SSL_shutdown (ssl);
+    ERR_clear_error ();
+  }
+  shutdown (bufferevent_getfd (bev), SHUT_WR);
+  bufferevent_setcb (bev, closing_read, NULL, closing_event, NULL);
+  bufferevent_disable (bev, EV_WRITE);
+  bufferevent_set_timeouts (bev, &limit, NULL);
+  bufferevent_enable (bev, EV_READ);
 }
 
 void
@@ -267,8 +281,9 @@ http_tunnel_close (struct http_tunnel *t)
     return;
   }
   release (t);
-  evbuffer_drain (bufferevent_get_input (bev), evbuffer_get_length (bufferevent_get_input (bev)));
+  /* Nothing is drained here: this may be called from within the delivery of what the input holds. */
   bufferevent_disable (bev, EV_READ);
+  bufferevent_setwatermark (bev, EV_READ, 0, 0);
   bufferevent_setwatermark (bev, EV_WRITE, 0, 0);
   bufferevent_setcb (bev, NULL, closing_write, closing_event, NULL);
   bufferevent_set_timeouts (bev, NULL, &limit);
