@@ -30,7 +30,8 @@ struct portforward_cb {
 int portforward_session_accept (struct http_request *req, const struct uri_query *q, const struct portforward_cb *cb, void *arg,
                                 struct portforward_session **ret, struct err *err);
 int portforward_write (struct portforward_conn *c, const void *data, size_t len);
-void portforward_eof (struct portforward_conn *c);   /* the target sent its end */
+/* The target sent its end. When the client sent its own before, the connection is over: on_conn_close comes from within. */
+void portforward_eof (struct portforward_conn *c);
 void portforward_fail (struct portforward_conn *c, const char *message); /* on the error stream, then closed; frees c */
 void portforward_conn_close (struct portforward_conn *c);                /* in order; frees c */
 void portforward_pause (struct portforward_session *s, bool pause);      /* reading, all connections */
