@@ -7,6 +7,7 @@
 #include <sys/syscall.h>
 
 #include "base/file.h"
+#include "base/mem.h"
 #include "services/kubelet/runtime_user.h"
 
 #define ACCOUNT_FILE_MAX (1u << 20)
