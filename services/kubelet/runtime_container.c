@@ -232,7 +232,7 @@ run_conmon (struct crun *c, const struct container_config *cc, const char *bundl
   arg2 (&args, "-c", cc->id);
   arg2 (&args, "-u", cc->id);
   arg2 (&args, "-n", cc->id);
-  arg2 (&args, "-r", "/usr/bin/crun");
+  arg2 (&args, "-r", c->crun);
   arg2 (&args, "-b", bundle);
   arg2 (&args, "-p", arena_printf (&a, "%s/pid", bundle));
   arg2 (&args, "-P", arena_printf (&a, "%s/conmon.pid", bundle));
@@ -282,7 +282,7 @@ run_crun (struct crun *c, const char *const *words, struct err *err)
 {
   struct buf errout AUTO_BUF = BUF_INIT;
   char *root AUTO_FREE = mem_printf ("--root=%s", c->crun_root);
-  const char *argv[12] = {"crun", root, c->cgroups.unified ? "--cgroup-manager=cgroupfs" : "--cgroup-manager=disabled"};
+  const char *argv[12] = {c->crun, root, c->cgroups.unified ? "--cgroup-manager=cgroupfs" : "--cgroup-manager=disabled"};
   struct proc_config pc = {.argv = argv, .timeout_ms = CREATE_TIMEOUT_MS};
   size_t n = 3;
   int rc;

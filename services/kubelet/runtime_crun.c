@@ -289,6 +289,7 @@ crun_free (struct runtime *r)
   pthread_mutex_destroy (&c->lock);
   free (c->dir);
   free (c->crun_root);
+  free (c->crun);
   free (c->bridge);
   free (c->cni_bin);
   free (c->pod_cidr);
@@ -385,6 +386,25 @@ after_boot (struct crun *c, struct err *err)
   return rc ? rc : file_write_atomic (note, now.data, now.len, 0600, err);
 }
 
+/* crun 1.8 refuses a hybrid mount whose v2 side has controllers, though nothing here uses them. It is run behind a script that
+   hides them from it, in a mount namespace that else propagates as before. */
+static int
+wrap_crun (struct crun *c, struct err *err)
+{
+  static const char script[] = "#!/bin/sh\n"
+                               "# Written by kubus-kubelet: see wrap_crun () in its sources.\n"
+                               "exec unshare --mount --propagation unchanged /bin/sh -c '\n"
+                               "  mount --make-private /sys/fs/cgroup/unified &&\n"
+                               "  mount --bind /dev/null /sys/fs/cgroup/unified/cgroup.controllers &&\n"
+                               "  exec crun \"$@\"' crun \"$@\"\n";
+  struct buf b AUTO_BUF = BUF_INIT;
+  if (c->cgroups.unified || file_read ("/sys/fs/cgroup/unified/cgroup.controllers", 4096, &b, NULL) || b.len <= 1)
+    return (c->crun = mem_strdup ("/usr/bin/crun")) ? 0 : err_set (err, ERR_NOMEM, "runtime");
+  if (!(c->crun = mem_printf ("%s/run/crun.sh", c->dir)))
+    return err_set (err, ERR_NOMEM, "runtime");
+  return file_write_atomic (c->crun, script, sizeof script - 1, 0755, err);
+}
+
 static int
 repin (struct crun *c, struct err *err)
 {
@@ -433,7 +453,7 @@ runtime_crun_new (const struct runtime_crun_config *config, struct err *err)
     if (file_mkdirs (path, 0711, err))
       goto fail;
   }
-  if (cgroups_init (&c->cgroups, err) || cgroups_create (&c->cgroups, "kubus/conmon", NULL, err) || after_boot (c, err) || repin (c, err))
+  if (cgroups_init (&c->cgroups, err) || cgroups_create (&c->cgroups, "kubus/conmon", NULL, err) || wrap_crun (c, err) || after_boot (c, err) || repin (c, err))
     goto fail;
   if (config->pod_cidr && runtime_crun_set_pod_cidr (&c->base, config->pod_cidr, err))
     goto fail;

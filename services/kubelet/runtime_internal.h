@@ -38,6 +38,7 @@ struct crun {
   struct image_store *images;
   char *dir;            /* absolute */
   char *crun_root;      /* DIR/run/crun */
+  char *crun;           /* the program */
   char *bridge, *cni_bin, *pod_cidr;
   int mtu;
   pthread_mutex_t lock; /* pod_cidr, and the bridge plugin, which races with itself on the first pod */

@@ -307,7 +307,7 @@ crun_exec (struct runtime *r, const char *id, const struct proc_config *stdio, c
     n++;
   if (!root || !(words = mem_zalloc ((n + 8) * sizeof *words)))
     return err_set (err, ERR_NOMEM, "exec");
-  words[k++] = "crun";
+  words[k++] = c->crun;
   words[k++] = root;
   words[k++] = c->cgroups.unified ? "--cgroup-manager=cgroupfs" : "--cgroup-manager=disabled";
   words[k++] = "exec";

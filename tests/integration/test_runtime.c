@@ -2,7 +2,7 @@
 #include "tests/lib/test.h"
 
 #include <arpa/inet.h>
-#include <ftw.h>
+#include <signal.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 
