@@ -10,6 +10,14 @@
 
 static struct rows rows;
 static FILE *out;
+static char temporary[4096];
+
+static void
+remove_temporary (void) /* gone already when the run was good */
+{
+  if (*temporary)
+    unlink (temporary);
+}
 
 static int
 compare_types (const void *a, const void *b)
@@ -347,13 +355,13 @@ main (int argc, char **argv)
   qsort (rows.types, rows.n_types, sizeof *rows.types, compare_types);
   qsort (rows.kinds, rows.n_kinds, sizeof *rows.kinds, compare_kinds);
 
-  char temporary[4096];
   snprintf (temporary, sizeof temporary, "%s.%ld.tmp", argv[1], (long) getpid ());
   out = fopen (temporary, "we");
   if (!out) {
     perror (temporary);
     return 1;
   }
+  atexit (remove_temporary);
   fputs ("/* Made by schemas/gen/schemac.c from schemas/api. */\n#include \"schemas/tables.h\"\n\n", out);
   emit_types ();
   fprintf (out, "const size_t schema_table_n_kinds = %zu;\nconst struct schema_kind schema_table_kinds[] = {\n", rows.n_kinds);
@@ -365,7 +373,6 @@ main (int argc, char **argv)
   emit_priorities ();
   if (ferror (out) || fclose (out) || rename (temporary, argv[1])) {
     perror (argv[1]);
-    unlink (temporary);
     return 1;
   }
   return 0;
