@@ -1,5 +1,5 @@
-$(call library,svc-controller,$(filter-out services/controller/main.c,$(wildcard services/controller/*.c)))
+$(call library,svc-controller,$(filter-out %/main.c,$(wildcard services/controller/*.c)))
 # Linked once what it stands on is there.
 ifneq (,$(and $(wildcard services/common/informer.c),$(wildcard services/common/api.c),$(wildcard schemas/selector.c)))
-$(call program,kubus-controller,services/controller/main.c,svc-controller svc-common bus schemas base)
+$(call program,kubus-controller,services/controller/main.c,svc-controller common bus schemas base)
 endif
