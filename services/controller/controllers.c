@@ -1,7 +1,7 @@
 #include "services/controller/controllers.h"
 
 const struct controller *const controllers_all[] = {
-  &controller_replicaset, &controller_deployment,
+  &controller_replicaset, &controller_deployment, &controller_endpoints, &controller_endpointslice,
   NULL,
 };
 
