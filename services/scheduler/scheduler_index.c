@@ -2,11 +2,6 @@
 
 #include "services/scheduler/scheduler_parse.h"
 
-struct sched_namespace {
-  struct arena arena;
-  const struct value *labels;
-};
-
 static void
 namespace_free (void *p)
 {

@@ -101,6 +101,11 @@ struct sched_node {
   size_t at; /* index in index->nodes; ghosts have none */
 };
 
+struct sched_namespace {
+  struct arena arena;
+  const struct value *labels;
+};
+
 struct sched_pdb {
   struct arena arena;
   const char *namespace_;
