@@ -114,7 +114,7 @@ place (struct sched_cycle *c, struct sched_result *ret)
   if (s->n_nodes > 0) {
     const char *fit_message = sched_fit_message (a, refusals, s->n_nodes, s->n_nodes);
     sched_preempt (c, refusals, ret);
-    ret->message = arena_printf (a, "%s preemption: %s", fit_message ? fit_message : "", ret->message);
+    ret->message = ret->message ? arena_printf (a, "%s preemption: %s", fit_message ? fit_message : "", ret->message) : fit_message;
   }
 }
 

@@ -164,6 +164,8 @@ sched_preempt (struct sched_cycle *c, const struct sched_refusal *refusals, stru
     ret->node = arena_strdup (c->arena, best.node->name);
     ret->victims = best.victims;
     ret->n_victims = best.count;
+    ret->message = NULL;
+    return;
   }
   ret->message = sched_fit_message (c->arena, why, s->n_nodes, s->n_nodes);
 }
