@@ -67,7 +67,7 @@ struct controller {
   void (*map) (struct mapping *m);
   void (*sync) (struct sync *s);
   void (*resync) (struct mapping *m);  /* adds every key; NULL: the objects of the first informer */
-  bool all_kinds;                      /* informers are those of every stored kind but events and leases */
+  bool all_kinds;                      /* informers are those of every stored kind but events */
 };
 
 /* All controllers, NULL-terminated. */

@@ -528,8 +528,7 @@ need_all_kinds (struct manager *m, size_t controller, struct err *err)
   for (size_t i = 0; (k = schema_kind_at (i)); i++)
     {
       char name[192];
-      if (k->virtual_ || schema_kind_storage (k) != k || !(k->verbs & SCHEMA_LIST_VERB) || strcmp (k->kind, "Event") == 0
-          || strcmp (k->kind, "Lease") == 0)
+      if (k->virtual_ || schema_kind_storage (k) != k || !(k->verbs & SCHEMA_LIST_VERB) || strcmp (k->kind, "Event") == 0)
         continue;
       schema_storage_prefix (k, name, sizeof name);
       int rc = need (m, name, controller, err);
