@@ -38,4 +38,5 @@ lint:
 	@tests/lint/layers.sh
 	@tests/lint/banned.sh
 	@tests/lint/headers.sh
+	@tests/lint/units.sh
 .PHONY: test tests-asan unit-binaries check sim fuzz lint
