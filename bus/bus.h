@@ -119,16 +119,16 @@ void bus_publish (struct bus_publisher *p, const char *stream, uint64_t seq, con
 /* Tells subscribers of stream (NULL: of every one) the last sequence number and revision, so that a silent loss is found. */
 void bus_publish_progress (struct bus_publisher *p, const char *stream, uint64_t seq, uint64_t revision);
 /* Every stream that somebody subscribes to (order undefined): progress of an idle one is for whoever knows its sequence.
-   With stream NULL progress is sent for those that had a change since they were subscribed to. */
+   seq 0: the last one that was published here, or none since the subscription stands. */
 void bus_publisher_each (struct bus_publisher *p, void (*cb) (void *arg, const char *stream), void *arg);
 
 /* ---- subscribing with recovery ---- */
 /* A source is a group of members, each with a publisher and a server that answers (bus/stream.h packs and unpacks the bodies)
      "stream.snapshot" {stream, after: key, limit, revision: 0 or as in the first page} -> {revision, seq, changes: [packed...], more}
-     "stream.changes"  {stream, after_seq or after_revision, limit} -> {revision, seq, first, changes: [packed...], more}; ERR_COMPACTED when
-                       the log no longer reaches back
-   where seq is the stream's last one at that revision and first that of changes[0]. Both answer ERR_DENIED to a peer that may
-   not subscribe to the stream. A query beyond what a member has applied is answered by an empty page. */
+     "stream.changes"  {stream, after_seq, revision, limit} -> {revision, seq, changes: [packed...], more}; ERR_COMPACTED when the
+                       log no longer reaches back. after_seq 0: the changes after revision; else revision is a hint, the last one seen
+   where seq is the stream's last one at that revision; of changes with more: that of the page's last change. ERR_DENIED to a peer
+   that may not subscribe to the stream. Changes after a seq that a member has not reached: an empty page with its own seq. */
 struct bus_source;
 struct bus_source *bus_source_new (struct bus *b, const char *const *server_endpoints, const char *const *publisher_endpoints, size_t n, struct err *err);
 void bus_source_free (struct bus_source *s);

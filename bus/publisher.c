@@ -4,7 +4,7 @@ enum { STREAMS_MAX = 1 << 20 };
 
 struct interest { /* a stream that somebody subscribed to */
   uint64_t subscribers;
-  uint64_t seq; /* last published since then; 0: not known */
+  uint64_t seq; /* last published since then; 0: none, which tells a caught-up subscriber as much */
 };
 
 struct bus_publisher {
@@ -127,13 +127,12 @@ bus_publish_progress (struct bus_publisher *p, const char *stream, uint64_t seq,
   const char *name;
   void *value;
   if (stream) {
-    if (map_get (p->streams, stream))
-      send_progress (p, stream, seq, revision);
+    if ((value = map_get (p->streams, stream)))
+      send_progress (p, stream, seq ? seq : ((struct interest *) value)->seq, revision);
     return;
   }
   for (size_t it = 0; map_next (p->streams, &it, &name, &value);)
-    if (((struct interest *) value)->seq)
-      send_progress (p, name, ((struct interest *) value)->seq, revision);
+    send_progress (p, name, ((struct interest *) value)->seq, revision);
 }
 
 void

@@ -9,20 +9,20 @@ stream_query_pack (const struct stream_query *q, bool changes, struct buf *out)
 {
   msgpack_packer pk;
   wire_packer (&pk, out);
-  msgpack_pack_map (&pk, changes ? 3 : 4);
+  msgpack_pack_map (&pk, 4);
   wire_put_text (&pk, "stream");
   wire_put_text (&pk, q->stream);
   wire_put_text (&pk, "limit");
   msgpack_pack_uint64 (&pk, q->limit);
   if (changes) {
-    wire_put_text (&pk, q->by_revision ? "after_revision" : "after_seq");
+    wire_put_text (&pk, "after_seq");
     msgpack_pack_uint64 (&pk, q->after_seq);
   } else {
     wire_put_text (&pk, "after");
     wire_put_text (&pk, q->after);
-    wire_put_text (&pk, "revision");
-    msgpack_pack_uint64 (&pk, q->revision);
   }
+  wire_put_text (&pk, "revision");
+  msgpack_pack_uint64 (&pk, q->revision);
 }
 
 static void
@@ -53,10 +53,7 @@ stream_query_unpack (const void *data, size_t n, struct stream_query *ret, struc
       ret->revision = wire_uint (&w);
     else if (wire_is (key, len, "after_seq"))
       ret->after_seq = wire_uint (&w);
-    else if (wire_is (key, len, "after_revision")) {
-      ret->by_revision = true;
-      ret->after_seq = wire_uint (&w);
-    } else
+    else
       wire_skip (&w);
   }
   if (!wire_done (&w))
@@ -82,17 +79,15 @@ stream_page_full (const struct stream_page_writer *w, uint64_t limit)
 }
 
 void
-stream_page_end (struct stream_page_writer *w, uint64_t revision, uint64_t seq, uint64_t first, bool more, struct buf *out)
+stream_page_end (struct stream_page_writer *w, uint64_t revision, uint64_t seq, bool more, struct buf *out)
 {
   msgpack_packer pk;
   wire_packer (&pk, out);
-  msgpack_pack_map (&pk, 5);
+  msgpack_pack_map (&pk, 4);
   wire_put_text (&pk, "revision");
   msgpack_pack_uint64 (&pk, revision);
   wire_put_text (&pk, "seq");
   msgpack_pack_uint64 (&pk, seq);
-  wire_put_text (&pk, "first");
-  msgpack_pack_uint64 (&pk, first);
   wire_put_text (&pk, "more");
   if (more)
     msgpack_pack_true (&pk);
@@ -120,8 +115,6 @@ stream_page_unpack (const void *data, size_t n, struct stream_page *ret, struct 
       p.revision = wire_uint (&w);
     else if (wire_is (key, len, "seq"))
       p.seq = wire_uint (&w);
-    else if (wire_is (key, len, "first"))
-      p.first = wire_uint (&w);
     else if (wire_is (key, len, "more"))
       p.more = wire_bool (&w);
     else if (wire_is (key, len, "changes")) {

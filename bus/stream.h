@@ -1,7 +1,7 @@
 /* Bodies of "stream.snapshot" and "stream.changes", both ends. msgpack maps; unknown keys are skipped.
      query {stream, limit, after: key, revision}           snapshot
-     query {stream, limit, after_seq | after_revision}     changes
-     page  {revision, seq, first, more, changes: [bin...]} first: sequence number of changes[0] (changes only) */
+     query {stream, limit, after_seq, revision}            changes; after_seq 0: after revision, else revision is where to look
+     page  {revision, seq, more, changes: [bin...]} */
 #ifndef BUS_STREAM_H
 #define BUS_STREAM_H
 
@@ -19,8 +19,7 @@ struct stream_query {
   char after[STREAM_KEY_MAX + 1]; /* "" from the start; pages are in key order */
   uint64_t limit;                 /* 1..STREAM_LIMIT_MAX */
   uint64_t revision;              /* snapshot: 0 now, else that of the first page */
-  bool by_revision;               /* changes: after is a revision, not a sequence number */
-  uint64_t after_seq;             /* or revision */
+  uint64_t after_seq;             /* changes */
 };
 void stream_query_pack (const struct stream_query *q, bool changes, struct buf *out);
 int stream_query_unpack (const void *data, size_t n, struct stream_query *ret, struct err *err);
@@ -33,10 +32,10 @@ struct stream_page_writer {
 void stream_page_add (struct stream_page_writer *w, const void *packed, size_t len);
 bool stream_page_full (const struct stream_page_writer *w, uint64_t limit);
 /* Appends the page to out and empties the writer. */
-void stream_page_end (struct stream_page_writer *w, uint64_t revision, uint64_t seq, uint64_t first, bool more, struct buf *out);
+void stream_page_end (struct stream_page_writer *w, uint64_t revision, uint64_t seq, bool more, struct buf *out);
 
 struct stream_page { /* points into the reply */
-  uint64_t revision, seq, first;
+  uint64_t revision, seq;
   bool more;
   uint32_t count;
   const uint8_t *at; /* of the first change; read with stream_page_next */

@@ -12,7 +12,7 @@ int
 sub_recovery_init (struct sub_recovery *r, const char *stream, uint64_t after_revision, const struct sub_recovery_ops *ops,
                    void *ops_arg, const struct bus_subscriber *cb, void *cb_arg, struct err *err)
 {
-  *r = (struct sub_recovery){.ops = ops, .ops_arg = ops_arg, .cb = cb, .cb_arg = cb_arg, .after_revision = after_revision};
+  *r = (struct sub_recovery){.ops = ops, .ops_arg = ops_arg, .cb = cb, .cb_arg = cb_arg, .revision = after_revision};
   if (strlen (stream) > STREAM_NAME_MAX || stream[0] == '!')
     return err_set (err, ERR_INVALID, "stream name \"%.100s\"", stream);
   memcpy (r->stream, stream, strlen (stream) + 1);
@@ -52,8 +52,8 @@ ask (struct sub_recovery *r)
   bool changes = r->phase == SUB_CATCHUP;
   memcpy (q.stream, r->stream, sizeof q.stream);
   if (changes) {
-    q.by_revision = !r->have_seq;
-    q.after_seq = r->have_seq ? r->seq : r->after_revision;
+    q.after_seq = r->have_seq ? r->seq : 0;
+    q.revision = r->revision;
   } else if (r->in_snapshot) {
     q.revision = r->snapshot_revision;
     memcpy (q.after, r->after, sizeof q.after);
@@ -83,7 +83,7 @@ begin_snapshot (struct sub_recovery *r)
 static void
 begin (struct sub_recovery *r)
 {
-  if (r->have_seq || r->after_revision)
+  if (r->have_seq || r->revision)
     r->phase = SUB_CATCHUP;
   else
     begin_snapshot (r);
@@ -126,6 +126,8 @@ deliver (struct sub_recovery *r, uint64_t seq, const void *packed, size_t len)
   r->seq = seq;
   if (r->highest < seq)
     r->highest = seq;
+  if (r->revision < c.revision)
+    r->revision = c.revision;
   r->cb->change (r->cb_arg, &c);
   return true;
 }
@@ -248,6 +250,7 @@ on_snapshot_page (struct sub_recovery *r, struct stream_page *p)
   r->in_snapshot = false;
   r->have_seq = true;
   r->seq = r->snapshot_seq;
+  r->revision = r->snapshot_revision;
   if (r->highest < r->seq)
     r->highest = r->seq;
   r->cb->synced (r->cb_arg, r->snapshot_revision);
@@ -273,7 +276,7 @@ on_behind (struct sub_recovery *r, const struct stream_page *p)
   r->behind = 0;
   r->have_seq = false;
   r->highest = p->seq;
-  r->after_revision = 0;
+  r->revision = 0;
   omap_free (r->early);
   r->early_bytes = 0;
   if (!(r->early = omap_new (free))) {
@@ -292,10 +295,10 @@ on_changes_page (struct sub_recovery *r, struct stream_page *p)
 {
   const uint8_t *data;
   size_t len;
-  uint64_t at = p->first ? p->first : r->asked_seq + 1, from;
+  uint64_t at = p->seq >= p->count ? p->seq + 1 - p->count : UINT64_MAX, from;
   struct err err;
   if (!r->have_seq) { /* resuming from a revision */
-    if (p->revision < r->after_revision) {
+    if (p->revision < r->revision) {
       on_behind (r, p);
       return;
     }
@@ -326,8 +329,6 @@ on_changes_page (struct sub_recovery *r, struct stream_page *p)
       return;
   }
   if (p->more) {
-    if (r->seq > from || r->highest > r->seq)
-      r->highest = r->highest > p->seq ? r->highest : p->seq;
     if (r->seq > from) {
       r->failures = 0;
       ask (r);
@@ -338,8 +339,10 @@ on_changes_page (struct sub_recovery *r, struct stream_page *p)
   }
   if (p->seq > r->highest)
     r->highest = p->seq;
-  if (r->highest <= r->seq && p->seq == r->seq && r->cb->progress) {
-    r->cb->progress (r->cb_arg, p->revision);
+  if (r->highest <= r->seq && p->seq == r->seq && r->revision < p->revision) {
+    r->revision = p->revision;
+    if (r->cb->progress)
+      r->cb->progress (r->cb_arg, p->revision);
     if (stopped (r))
       return;
   }
@@ -395,6 +398,7 @@ void
 sub_recovery_link (struct sub_recovery *r, bool up)
 {
   r->linked = up;
+  r->answered = false;
   if (r->phase == SUB_LIVE && up)
     wait_for_answer (r);
   else if (r->phase == SUB_LIVE)
@@ -411,7 +415,10 @@ sub_recovery_answer (struct sub_recovery *r, bool allowed)
     sub_recovery_stop (r);
     err_set (&err, ERR_DENIED, "subscription to \"%.200s\"", r->stream);
     report (r, &err);
-  } else if (r->phase == SUB_WAIT)
+    return;
+  }
+  r->answered = true;
+  if (r->phase == SUB_WAIT)
     begin (r);
   else if (r->phase == SUB_LIVE)
     catch_up (r);
@@ -443,17 +450,24 @@ sub_recovery_change (struct sub_recovery *r, uint64_t seq, const void *packed, s
 void
 sub_recovery_progress (struct sub_recovery *r, uint64_t seq, uint64_t revision)
 {
-  if (stopped (r) || (r->have_seq && seq < r->seq))
+  if (stopped (r))
     return;
   r->heard = true;
+  if (!seq && r->phase == SUB_LIVE && r->answered)
+    seq = r->seq; /* none was published since the subscription stands, and what was before has been fetched since */
+  if (r->have_seq && seq < r->seq)
+    return;
   if (r->highest < seq)
     r->highest = seq;
   if (r->phase != SUB_LIVE)
     return;
   if (seq > r->seq)
     catch_up (r);
-  else if (r->cb->progress)
-    r->cb->progress (r->cb_arg, revision);
+  else if (revision > r->revision) {
+    r->revision = revision;
+    if (r->cb->progress)
+      r->cb->progress (r->cb_arg, revision);
+  }
 }
 
 void

@@ -43,8 +43,8 @@ struct sub_recovery {
   void *cb_arg;
   char stream[STREAM_NAME_MAX + 1];
   enum sub_recovery_phase phase;
-  bool linked, asked, have_seq, in_snapshot, again, heard;
-  uint64_t after_revision;          /* where to resume when have_seq is not yet set */
+  bool linked, answered /* on this connection */, asked, have_seq, in_snapshot, again, heard;
+  uint64_t revision;                /* nothing is missing up to it; where to resume when have_seq is not yet set */
   uint64_t seq, highest, asked_seq; /* delivered; seen or told of; delivered when the query was made */
   uint64_t snapshot_revision, snapshot_seq;
   char after[STREAM_KEY_MAX + 1];   /* last key of the snapshot so far */

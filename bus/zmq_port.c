@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 
 #include "base/log.h"
@@ -42,6 +43,7 @@ struct zmq_port {
   struct pump pump, monitor_pump;
   bool up, refused;
   struct loop_timer *reopen;
+  uint64_t inode;      /* of the socket file that it bound; 0: none */
   struct map *filters; /* SUBSCRIBER: streams */
   struct map *peers;   /* PUBLISHER: keys that subscribed */
 };
@@ -319,6 +321,7 @@ bind_ipc (struct zmq_port *p, void *s, bool again, struct err *err)
   const char *path = p->address + strlen ("ipc://");
   struct sockaddr_un sa = {.sun_family = AF_UNIX};
   char beside[BUS_ADDRESS_MAX + 16];
+  struct stat st;
   AUTO_CLOSE int fd = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (strlen (path) + 6 >= sizeof sa.sun_path)
     return err_set (err, ERR_INVALID, "socket path too long: %.200s", path);
@@ -332,6 +335,7 @@ bind_ipc (struct zmq_port *p, void *s, bool again, struct err *err)
     return zmq_failed (err, "bind");
   if (rename (beside + strlen ("ipc://"), path))
     return err_errno (err, errno, "rename to %s", path);
+  p->inode = stat (path, &st) ? 0 : st.st_ino;
   return 0;
 }
 
@@ -349,8 +353,13 @@ attach (struct zmq_port *p, void *s, bool again, struct err *err)
 static void
 socket_close (struct zmq_port *p)
 {
+  const char *path = p->address + strlen ("ipc://");
+  struct stat st;
   pump_close (&p->pump);
   pump_close (&p->monitor_pump);
+  if (p->inode && !stat (path, &st) && st.st_ino == p->inode)
+    (void) unlink (path); /* at once, so that the address is free; a successor's file is left alone */
+  p->inode = 0;
   if (p->socket && p->monitor)
     (void) zmq_socket_monitor (p->socket, NULL, 0);
   if (p->monitor)

@@ -185,7 +185,7 @@ answer_snapshot (struct fake_store *s, struct bus_request *rq, const struct stre
   uint64_t seq = fake_store_seq (s, q->stream);
   while (st && seq >= st->first && st->items[seq - st->first].revision > revision)
     seq--;
-  stream_page_end (&w, revision, seq, 0, more, &out);
+  stream_page_end (&w, revision, seq, more, &out);
   bus_reply (rq, out.data, out.len);
 }
 
@@ -196,12 +196,12 @@ answer_changes (struct fake_store *s, struct bus_request *rq, const struct strea
   AUTO_BUF struct buf out = BUF_INIT;
   const struct stream *st = stream_of (s, q->stream);
   uint64_t last = st->first + st->n - 1, after = q->after_seq, limit = s->page_max && s->page_max < q->limit ? s->page_max : q->limit;
-  if (q->by_revision) {
-    if (q->after_seq < s->compacted) {
+  if (!q->after_seq && q->revision) {
+    if (q->revision < s->compacted) {
       bus_reply_error (rq, ERR_COMPACTED, "revision");
       return;
     }
-    for (after = st->first - 1; after < last && st->items[after + 1 - st->first].revision <= q->after_seq;)
+    for (after = st->first - 1; after < last && st->items[after + 1 - st->first].revision <= q->revision;)
       after++;
   }
   if (after + 1 < st->first) {
@@ -211,7 +211,7 @@ answer_changes (struct fake_store *s, struct bus_request *rq, const struct strea
   uint64_t at = after + 1;
   for (; at <= last && !stream_page_full (&w, limit); at++)
     stream_page_add (&w, st->items[at - st->first].data, st->items[at - st->first].len);
-  stream_page_end (&w, s->revision, last, after + 1, at <= last, &out);
+  stream_page_end (&w, s->revision, at - 1, at <= last, &out);
   bus_reply (rq, out.data, out.len);
 }
 
