@@ -22,7 +22,7 @@ struct value *object_value (const struct object *o, struct arena *a);
 const char *object_field (const struct object *o, const char *path, char *out, size_t size);
 
 /* old NULL: added; new_ NULL: deleted (old is the last state; revision the deletion's). During a snapshot after a reconnect
-   what changed is reported the same way, so a handler needs no special case. */
+   what changed is reported the same way, so a handler needs no special case. An informer is not freed from its callbacks. */
 typedef void (*informer_change_cb) (void *arg, struct object *old, struct object *new_, uint64_t revision);
 typedef void (*informer_synced_cb) (void *arg); /* first complete snapshot */
 /* Puts the index keys of an object's tree into keys by calling add. */
