@@ -413,7 +413,7 @@ set_headers (struct http_call *call, const struct http_call_config *config)
 static bool
 set_server_name (struct http_call *call, const char *url, const char *name)
 {
-  struct arena a AUTO_ARENA;
+  struct arena a AUTO_ARENA = {0};
   const char *scheme_end = strstr (url, "://"), *host = scheme_end ? scheme_end + 3 : url;
   const char *end = host + strcspn (host, "/?#"), *colon = memrchr (host, ':', (size_t) (end - host));
   bool ok;
@@ -475,7 +475,9 @@ call_new (const struct http_call_config *config, const struct tls_config *tls, s
   SET (CURLOPT_TCP_KEEPALIVE, 1L);
   SET (CURLOPT_PROXY, "");
   SET (CURLOPT_USERAGENT, "kubus");
-  SET (CURLOPT_HTTP_VERSION, (long) (config->http1_only ? CURL_HTTP_VERSION_1_1 : CURL_HTTP_VERSION_2TLS));
+  /* A streamed call has a connection of its own: over HTTP/2 this curl tells the server of a cancelled one only with the next
+     request. */
+  SET (CURLOPT_HTTP_VERSION, (long) (config->http1_only || config->on_data ? CURL_HTTP_VERSION_1_1 : CURL_HTTP_VERSION_2TLS));
   SET (CURLOPT_PIPEWAIT, 0L);
   SET (CURLOPT_CONNECTTIMEOUT_MS, (long) (config->connect_timeout_ms ? config->connect_timeout_ms : CONNECT_DEFAULT_MS));
   SET (CURLOPT_TIMEOUT_MS, (long) config->timeout_ms);

@@ -42,7 +42,7 @@ struct http_call_config {
   const char *unix_socket;     /* connect there instead; NULL */
   bool http1_only;
   void (*on_headers) (void *arg, int status, const struct http_header *headers); /* may be NULL */
-  /* Streams the body instead of collecting it. false cancels the call. May be NULL. */
+  /* Streams the body instead of collecting it (over HTTP/1.1). false cancels the call. May be NULL. */
   bool (*on_data) (void *arg, const void *data, size_t len);
   /* The end, once; the call is freed when it returns. Never from within http_call. */
   void (*on_done) (void *arg, const struct http_response *response);

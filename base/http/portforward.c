@@ -277,7 +277,7 @@ on_timer (void *arg)
   enter (s);
   for (size_t i = 0; i < s->n_ports && !s->freed && !s->closed; i++) {
     uint8_t port[2] = {(uint8_t) s->ports[i], (uint8_t) (s->ports[i] >> 8)};
-    char id[16];
+    char id[24];
     struct portforward_conn *c;
     snprintf (id, sizeof id, "%zu", i);
     if (!(c = conn_new (s, id, s->ports[i])))

@@ -139,7 +139,7 @@ body_deliver (struct http_request *req)
     struct buf now = req->body;
     req->body = (struct buf) BUF_INIT;
     req->on_body (req->body_arg, now.data, now.len);
-    if (req->conn && !req->finished)
+    if (req->conn)
       req->proto->body_consumed (req, now.len);
     buf_done (&now);
   }

@@ -289,7 +289,7 @@ spdy_stream_count (const struct spdy *s)
 static int
 got_syn_stream (struct spdy *s, const uint8_t *p, size_t len, uint8_t flags, struct err *err)
 {
-  struct arena a AUTO_ARENA;
+  struct arena a AUTO_ARENA = {0};
   struct http_header *headers = NULL;
   struct spdy_stream *st;
   uint32_t id;
@@ -317,7 +317,7 @@ got_syn_stream (struct spdy *s, const uint8_t *p, size_t len, uint8_t flags, str
 static int
 got_reply (struct spdy *s, unsigned type, const uint8_t *p, size_t len, uint8_t flags, struct err *err)
 {
-  struct arena a AUTO_ARENA;
+  struct arena a AUTO_ARENA = {0};
   struct http_header *headers = NULL;
   struct spdy_stream *st;
   int r;
