@@ -53,6 +53,9 @@ add_chain (struct build *b, const char *name, const struct buf *rules)
 static void
 add_set (struct build *b, const char *name, const char *definition)
 {
+  for (size_t i = 0; name && i < b->out->n_sets; i++)
+    if (!strcmp (b->out->sets[i].name, name))
+      return; /* the cluster's and the outside's chains share their clients */
   struct proxy_set *p = grow (b, b->out->sets, b->out->n_sets, &b->cap_sets, sizeof *p);
   if (!p)
     return;
