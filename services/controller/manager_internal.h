@@ -13,7 +13,6 @@ struct membership;
 struct membership *membership_new (struct manager *m, struct service_context *ctx, const char *instance, struct err *err);
 void membership_free (struct membership *s);
 bool membership_may_work (const struct membership *s, const char *controller, const char *key);
-/* The work on this key must end before the view can change: it would belong to another. */
 void membership_work_ended (struct membership *s); /* a run ended: look again */
 
 /* Called by membership: the own keys are others now. */
