@@ -58,6 +58,7 @@ struct request {
   const struct user *transport_user; /* who the connection belongs to (client certificate, CURVE key), or NULL */
   const struct value *tree;          /* bus front: the decoded body; NULL: decode body by its content type */
   const struct value *options;       /* bus front: DeleteOptions; NULL */
+  /* On the bus a patch's type is what header gives for "content-type", as on HTTPS. */
   bool bus;
   uint64_t cause;
   const char *trace;
@@ -74,6 +75,9 @@ struct request {
   struct value *warnings; /* array of strings */
   mono_t begun;
   int code;        /* answered with; 0: not yet */
+  bool hold;       /* respond_status keeps the Status in held instead of answering: it may be tried again (registry.h) */
+  int held_code;
+  const struct value *held;
   bool closed;     /* the peer went away */
   void (*on_close) (struct request *rq); /* a long-running answer's end; may be NULL */
   void (*on_drain) (struct request *rq);

@@ -186,6 +186,11 @@ respond_value (struct request *rq, int code, const struct value *v)
 void
 respond_status (struct request *rq, int code, const struct value *status)
 {
+  if (rq->hold) {
+    rq->held_code = code;
+    rq->held = status;
+    return;
+  }
   respond_value (rq, code, status);
 }
 
