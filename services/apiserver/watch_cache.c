@@ -15,6 +15,7 @@ struct watch_cache {
   uint64_t floor;       /* events after this revision are in the ring */
   uint64_t last_event;
   struct cache_watcher *watchers;
+  struct cache_watcher *cursor; /* the next to be told of the event under way: callbacks may remove any watcher */
   char prefix[256];
 };
 struct waiter {
@@ -31,6 +32,7 @@ struct watch_caches {
   size_t n_waiters;
   uint64_t epoch; /* of the snapshot under way: objects that it does not name are gone */
   struct map *seen;
+  bool resync_failed; /* the snapshot under way was not taken whole */
   void (*change) (void *arg, const char *prefix, struct cached *old, struct cached *new_);
   void *change_arg;
 };
@@ -75,21 +77,31 @@ inject (const uint8_t *value, size_t len, uint64_t revision, struct buf *out)
   return out->failed ? ERR_NOMEM : 0;
 }
 
-struct cached *
-cached_new (const char *key, const uint8_t *value, size_t len, uint64_t revision, uint64_t create_revision)
+/* ERR_NOMEM, or ERR_PARSE or ERR_NOT_FOUND: not an object of the API (allocations and the like). */
+static int
+cached_make (const char *key, const uint8_t *value, size_t len, uint64_t revision, uint64_t create_revision, struct cached **ret)
 {
   AUTO_BUF struct buf b = BUF_INIT;
-  if (inject (value, len, revision, &b))
-    return NULL;
+  int r = inject (value, len, revision, &b);
+  if (r)
+    return r;
   size_t key_len = strlen (key);
   struct cached *o = malloc (sizeof *o + b.len + key_len + 1);
   if (!o)
-    return NULL;
+    return ERR_NOMEM;
   *o = (struct cached) { .refs = 1, .revision = revision, .create_revision = create_revision, .len = b.len };
   memcpy (o->packed, b.data, b.len);
   memcpy (o->packed + b.len, key, key_len + 1);
   o->key = (const char *) o->packed + b.len;
-  return o;
+  *ret = o;
+  return 0;
+}
+
+struct cached *
+cached_new (const char *key, const uint8_t *value, size_t len, uint64_t revision, uint64_t create_revision)
+{
+  struct cached *o = NULL;
+  return cached_make (key, value, len, revision, create_revision, &o) ? NULL : o;
 }
 
 struct cached *
@@ -309,12 +321,25 @@ lost (struct watch_cache *c, uint64_t revision)
   }
 }
 
+/* A change could not be taken for want of memory: nothing here may be believed any more. Reads answer 503 and health fails until
+   the next snapshot (a reconnect, or the supervisor's restart). */
+static void
+broken (struct watch_caches *cs, const char *key)
+{
+  log_error ("watch cache out of memory", "key=%s", key);
+  cs->synced = false;
+  cs->resync_failed = true;
+}
+
 static void
 apply (struct watch_caches *cs, const char *key, struct cached *new_, uint64_t revision)
 {
   struct watch_cache *c = cache_of_key (cs, key);
-  if (!c)
+  if (!c) {
+    if (new_)
+      broken (cs, key);
     return;
+  }
   struct cached *old = omap_get (c->objects, key);
   if (!old && !new_)
     return;
@@ -325,10 +350,19 @@ apply (struct watch_caches *cs, const char *key, struct cached *new_, uint64_t r
     *e = (struct cache_event) { .refs = 1, .revision = revision, .old = old, .new_ = new_ ? cached_ref (new_) : NULL };
   if (!new_)
     (void) omap_delete (c->objects, key);
-  else if (omap_set (c->objects, key, cached_ref (new_)))
+  else if (omap_set (c->objects, key, cached_ref (new_))) {
     cached_unref (new_);
+    broken (cs, key);
+    cache_event_unref (e);
+    if (!e)
+      cached_unref (old);
+    lost (c, revision);
+    return;
+  }
   c->last_event = revision;
   if (!e) {
+    if (cs->change)
+      cs->change (cs->change_arg, c->prefix, old, new_);
     lost (c, revision);
     cached_unref (old);
     return;
@@ -341,8 +375,8 @@ apply (struct watch_caches *cs, const char *key, struct cached *new_, uint64_t r
   *slot = cache_event_ref (e);
   if (cs->change)
     cs->change (cs->change_arg, c->prefix, e->old, e->new_);
-  for (struct cache_watcher *w = c->watchers, *next; w; w = next) {
-    next = w->next;
+  for (struct cache_watcher *w = c->watchers; w; w = c->cursor) {
+    c->cursor = w->next;
     w->event (w, e);
   }
   cache_event_unref (e);
@@ -398,6 +432,7 @@ on_reset (void *arg, uint64_t revision)
   cs->snapshot = revision;
   map_free (cs->seen);
   cs->seen = map_new (NULL);
+  cs->resync_failed = !cs->seen;
 }
 
 static void
@@ -406,13 +441,16 @@ on_object (void *arg, const struct bus_change *ch)
   struct watch_caches *cs = arg;
   uint64_t revision = ch->revision;
   struct cached *old = watch_cache_find (cs, ch->key);
-  if (cs->seen)
-    (void) map_set (cs->seen, ch->key, cs);
+  if (cs->seen && map_set (cs->seen, ch->key, cs))
+    cs->resync_failed = true;
   if (old && old->revision == revision)
     return;
-  struct cached *o = cached_new (ch->key, ch->value, ch->value_len, revision, ch->create_revision);
-  if (!o)
-    return; /* not an object of the API: allocators and the like */
+  struct cached *o = NULL;
+  int r = cached_make (ch->key, ch->value, ch->value_len, revision, ch->create_revision, &o);
+  if (r == ERR_NOMEM)
+    cs->resync_failed = true;
+  if (r)
+    return;
   apply (cs, ch->key, o, revision);
   cached_unref (o);
 }
@@ -423,6 +461,10 @@ on_synced (void *arg, uint64_t revision)
   struct watch_caches *cs = arg;
   const char *prefix;
   void *value;
+  if (cs->resync_failed) {
+    broken (cs, "");
+    return;
+  }
   for (size_t it = 0; map_next (cs->by_prefix, &it, &prefix, &value);) {
     struct watch_cache *c = value;
     for (struct omap_node *n = omap_seek (c->objects, NULL), *next; n; n = next) {
@@ -431,6 +473,8 @@ on_synced (void *arg, uint64_t revision)
         char *key = mem_strdup (omap_key (n));
         if (key)
           apply (cs, key, NULL, revision);
+        else
+          broken (cs, omap_key (n));
         free (key);
       }
     }
@@ -439,6 +483,8 @@ on_synced (void *arg, uint64_t revision)
   }
   map_free (cs->seen);
   cs->seen = NULL;
+  if (cs->resync_failed)
+    return;
   cs->synced = true;
   reached (cs, revision);
 }
@@ -449,9 +495,11 @@ on_change (void *arg, const struct bus_change *ch)
   struct watch_caches *cs = arg;
   struct cached *o = NULL;
   if (ch->op == BUS_PUT) {
-    o = cached_new (ch->key, ch->value, ch->value_len, ch->revision, ch->create_revision);
-    if (o)
+    int r = cached_make (ch->key, ch->value, ch->value_len, ch->revision, ch->create_revision, &o);
+    if (!r)
       apply (cs, ch->key, o, ch->revision);
+    else if (r == ERR_NOMEM)
+      broken (cs, ch->key);
   } else
     apply (cs, ch->key, NULL, ch->revision);
   cached_unref (o);
@@ -481,6 +529,7 @@ watch_cache_watch (struct watch_cache *c, uint64_t after_revision, struct cache_
     return ERR_COMPACTED;
   w->next = c->watchers;
   w->link = &c->watchers;
+  w->cache = c;
   if (w->next)
     w->next->link = &w->next;
   c->watchers = w;
@@ -498,6 +547,8 @@ watch_cache_unwatch (struct cache_watcher *w)
 {
   if (!w->link)
     return;
+  if (w->cache->cursor == w)
+    w->cache->cursor = w->next;
   *w->link = w->next;
   if (w->next)
     w->next->link = w->link;

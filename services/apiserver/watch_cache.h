@@ -20,6 +20,7 @@ struct cached {
   const char *key;  /* "PREFIX/namespace/name" */
   uint8_t packed[]; /* len bytes, then the key */
 };
+/* NULL: out of memory, or value is not an object of the API. */
 struct cached *cached_new (const char *key, const uint8_t *value, size_t len, uint64_t revision, uint64_t create_revision);
 struct cached *cached_ref (struct cached *o);
 void cached_unref (struct cached *o); /* NULL allowed */
@@ -40,6 +41,7 @@ struct watch_caches;
 struct watch_cache;
 struct cache_watcher { /* embedded in the watcher */
   struct cache_watcher *next, **link;
+  struct watch_cache *cache;
   void (*event) (struct cache_watcher *w, struct cache_event *e);
   void (*reset) (struct cache_watcher *w); /* events may have been missed: end the watch */
 };
