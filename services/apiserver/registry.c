@@ -165,13 +165,24 @@ take_live (struct registry_op *op, const struct store_kv *kvs, size_t n)
 }
 
 static void
+caught_up (void *arg)
+{
+  attempt (arg);
+}
+
+/* Admission looks at other objects too (namespaces, service accounts), so the second look waits for the cache as well. */
+static void
 reread_done (void *arg, const struct err *err, const struct store_range_result *r)
 {
   struct registry_op *op = arg;
-  if (err)
+  if (err) {
     failed (op, err);
-  else if (take_live (op, r->kvs, r->n_kvs))
-    attempt (op);
+    return;
+  }
+  if (!take_live (op, r->kvs, r->n_kvs))
+    return;
+  if (watch_caches_wait (op->rq->server->caches, r->revision, caught_up, op))
+    status_reply (op->rq, 503, "", NULL, "too many requests wait for the cache");
 }
 
 static void
