@@ -19,25 +19,45 @@ keep_metadata (struct arena *a, const struct value *live, struct value *meta)
   }
 }
 
-/* /status takes the status alone; of pods and nodes labels and annotations too, which kubelets set that way. */
+/* What each subresource may write; the rest stays as it is. */
+static const struct {
+  const char *subresource, *part, *member; /* member NULL: all of the part */
+} writable[] = {
+  { "status", "status", NULL },
+  { "approval", "status", "conditions" },
+  { "finalize", "spec", "finalizers" },
+  { "ephemeralcontainers", "spec", "ephemeralContainers" },
+  { "resize", "spec", "containers" },
+  { "resize", "spec", "initContainers" },
+};
+
+static void
+take (struct arena *a, struct value *to, const struct value *from, const char *member)
+{
+  struct value *v = value_get (from, member);
+  if (v)
+    value_set (a, to, member, v);
+  else
+    (void) value_unset (to, member);
+}
+
+/* Status writes of pods and nodes take labels and annotations too, which kubelets set that way. */
 static struct value *
-status_of (struct registry_op *op, struct value *live, struct value *obj)
+part_of (struct registry_op *op, struct value *live, struct value *obj, const char *subresource)
 {
   struct arena *a = &op->rq->arena;
-  struct value *v = value_clone (a, live), *status = value_get (obj, "status"), *meta = value_get (v, "metadata");
+  struct value *v = value_clone (a, live), *meta = value_get (v, "metadata");
   static const char *const also[] = { "labels", "annotations" };
-  if (status)
-    value_set (a, v, "status", status);
-  else
-    (void) value_unset (v, "status");
-  bool node_side = !*op->kind->group && (strcmp (op->kind->kind, "Pod") == 0 || strcmp (op->kind->kind, "Node") == 0);
-  for (size_t i = 0; node_side && i < 2; i++) {
-    struct value *x = value_get (value_get (obj, "metadata"), also[i]);
-    if (x)
-      value_set (a, meta, also[i], x);
+  for (size_t i = 0; i < sizeof writable / sizeof *writable; i++)
+    if (strcmp (writable[i].subresource, subresource) != 0)
+      continue;
+    else if (!writable[i].member)
+      take (a, v, obj, writable[i].part);
     else
-      (void) value_unset (meta, also[i]);
-  }
+      take (a, value_ensure_map (a, v, writable[i].part), value_get (obj, writable[i].part), writable[i].member);
+  bool node_side = strcmp (subresource, "status") == 0 && !*op->kind->group && (strcmp (op->kind->kind, "Pod") == 0 || strcmp (op->kind->kind, "Node") == 0);
+  for (size_t i = 0; node_side && i < 2; i++)
+    take (a, meta, value_get (obj, "metadata"), also[i]);
   struct value *managed = value_get (value_get (obj, "metadata"), "managedFields");
   if (managed)
     value_set (a, meta, "managedFields", managed);
@@ -104,9 +124,10 @@ registry_prepare_update (struct registry_op *op, struct value *live, struct valu
     status_conflict (rq, op->name, STATUS_MODIFIED);
     return REGISTRY_FAIL;
   }
-  bool status = strcmp (subresource, "status") == 0;
-  if (status) {
-    struct value *v = status_of (op, live, obj);
+  bool status = strcmp (subresource, "status") == 0 || strcmp (subresource, "approval") == 0;
+  bool whole = !*subresource || strcmp (subresource, "scale") == 0 || strcmp (subresource, "binding") == 0;
+  if (!whole) {
+    struct value *v = part_of (op, live, obj, subresource);
     if (!v)
       return REGISTRY_SAME;
     *obj = *v;
@@ -121,7 +142,7 @@ registry_prepare_update (struct registry_op *op, struct value *live, struct valu
   keep_metadata (a, live_meta, meta);
   value_set_string (a, meta, "resourceVersion", live_revision);
   schema_default (a, k, obj);
-  if (!status && !admission_mutate (op, ADMISSION_UPDATE, live, obj))
+  if (!*subresource && !admission_mutate (op, ADMISSION_UPDATE, live, obj))
     return REGISTRY_FAIL;
   if (strategy->update && !strategy->update (op, live, obj, subresource))
     return REGISTRY_FAIL;
@@ -131,7 +152,7 @@ registry_prepare_update (struct registry_op *op, struct value *live, struct valu
   if (k->generation && !status && spec_changed (live, obj))
     value_set_int (a, meta, "generation", value_path_int (live, "metadata.generation", 0) + 1);
   struct schema_causes causes = { .arena = a };
-  schema_validate (k, obj, live, status ? "status" : "", &causes);
+  schema_validate (k, obj, live, strcmp (subresource, "scale") == 0 ? "" : subresource, &causes);
   if (causes.count) {
     status_invalid (rq, op->name, &causes);
     return REGISTRY_FAIL;
