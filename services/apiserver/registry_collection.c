@@ -11,7 +11,7 @@ struct collection {
   struct arena scratch;
   const char **keys;
   size_t n, cap, next;
-  bool failed, running, answered; /* running: run's loop is on the stack */
+  bool failed;
   int code;                       /* of the object's request */
 };
 
@@ -38,7 +38,7 @@ collect (void *arg, struct cached *o)
   return true;
 }
 
-static void run (struct collection *c);
+static void run (void *arg);
 
 static void
 child_start (struct request *rq, int code, const struct header *headers, bool streamed)
@@ -63,8 +63,11 @@ child_end (struct request *rq)
   struct collection *c = rq->front;
   if (c->code >= 400 && c->code != 404)
     c->failed = true;
-  c->answered = true;
-  run (c);
+  /* not at once: this request still uses what the collection's owns */
+  if (loop_post (rq->server->loop, run, c)) {
+    rq->user = (struct user) { .name = "", .uid = "" };
+    run (c);
+  }
 }
 
 static size_t
@@ -82,8 +85,9 @@ delete_one (struct collection *c, const char *key)
   struct request *rq = c->rq, *child = request_new (rq->server);
   const char *slash = strchr (key, '/'), *name = strrchr (key, '/') + 1;
   if (!child) {
-    c->failed = c->answered = true;
+    c->failed = true;
     c->code = 500;
+    run (c);
     return;
   }
   rq->server->n_requests++;
@@ -125,18 +129,13 @@ finish (struct collection *c)
 }
 
 static void
-run (struct collection *c)
+run (void *arg)
 {
-  if (c->running) /* answered at once, below: the loop goes on */
-    return;
-  c->running = true;
-  while (c->answered && !c->failed && c->next < c->n) {
-    c->answered = false;
-    delete_one (c, c->keys[c->next++]);
-  }
-  c->running = false;
-  if (c->answered)
+  struct collection *c = arg;
+  if (c->failed || c->next == c->n)
     finish (c);
+  else
+    delete_one (c, c->keys[c->next++]);
 }
 
 static void
@@ -154,7 +153,6 @@ begin (struct request *rq)
     status_error (rq, &err);
     return;
   }
-  c->answered = true;
   run (c);
 }
 
