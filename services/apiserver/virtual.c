@@ -242,13 +242,13 @@ static const struct {
   const char *type_group_version;
   void (*serve) (struct request *rq, struct value *obj);
 } rows[] = {
-    {"authorization.k8s.io", "selfsubjectaccessreviews", "", "SelfSubjectAccessReview", "authorization/v1", self_access},
-    {"authorization.k8s.io", "subjectaccessreviews", "", "SubjectAccessReview", "authorization/v1", access_of},
-    {"authorization.k8s.io", "localsubjectaccessreviews", "", "LocalSubjectAccessReview", "authorization/v1", access_of},
-    {"authorization.k8s.io", "selfsubjectrulesreviews", "", "SelfSubjectRulesReview", "authorization/v1", self_rules},
-    {"authentication.k8s.io", "selfsubjectreviews", "", "SelfSubjectReview", "authentication/v1", self_subject},
-    {"authentication.k8s.io", "tokenreviews", "", "TokenReview", "authentication/v1", token_review},
-    {"", "serviceaccounts", "token", "TokenRequest", "authentication/v1", token_request},
+    {"authorization.k8s.io", "selfsubjectaccessreviews", "", "SelfSubjectAccessReview", "authorization.k8s.io/v1", self_access},
+    {"authorization.k8s.io", "subjectaccessreviews", "", "SubjectAccessReview", "authorization.k8s.io/v1", access_of},
+    {"authorization.k8s.io", "localsubjectaccessreviews", "", "LocalSubjectAccessReview", "authorization.k8s.io/v1", access_of},
+    {"authorization.k8s.io", "selfsubjectrulesreviews", "", "SelfSubjectRulesReview", "authorization.k8s.io/v1", self_rules},
+    {"authentication.k8s.io", "selfsubjectreviews", "", "SelfSubjectReview", "authentication.k8s.io/v1", self_subject},
+    {"authentication.k8s.io", "tokenreviews", "", "TokenReview", "authentication.k8s.io/v1", token_review},
+    {"", "serviceaccounts", "token", "TokenRequest", "authentication.k8s.io/v1", token_request},
 };
 
 bool
