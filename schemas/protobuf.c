@@ -314,6 +314,16 @@ field (struct reader *r, const struct schema_field *f, const struct item *it, st
   return e;
 }
 
+/* An object's own TypeMeta is never on the wire: the envelope has it. Its two fields come first in the tables. */
+static uint16_t
+first_field (const struct schema_type *t)
+{
+  return t->n_fields > 1 && !strcmp (t->fields[0].name, "kind") && t->fields[0].pb_number == 1 && !strcmp (t->fields[1].name, "apiVersion")
+                 && t->fields[1].pb_number == 2
+             ? 2
+             : 0;
+}
+
 /* Fields of an inlined struct stand in messages of their own around them: wrap tells the way down. */
 static int
 wrapped (struct reader *r, const struct schema_type *t, struct value *into, const uint8_t *outer, int level)
@@ -327,7 +337,7 @@ wrapped (struct reader *r, const struct schema_type *t, struct value *into, cons
     int e = next (r, &it);
     if (e)
       return e;
-    for (uint16_t i = 0; i < t->n_fields && !hit; i++) {
+    for (uint16_t i = first_field (t); i < t->n_fields && !hit; i++) {
       const struct schema_field *f = &t->fields[i];
       uint32_t own = level < 2 ? f->pb_wrap[level] : 0;
       if ((level > 0 && f->pb_wrap[0] != outer[0]) || (level > 1 && f->pb_wrap[1] != outer[1]))
