@@ -2,7 +2,7 @@
 
 const struct controller *const controllers_all[] = {
   &controller_replicaset, &controller_deployment, &controller_endpoints, &controller_endpointslice,
-  &controller_serviceaccount, &controller_root_ca, &controller_namespace, &controller_gc, &controller_job, &controller_node,
+  &controller_serviceaccount, &controller_root_ca, &controller_namespace, &controller_gc, &controller_job, &controller_daemonset, &controller_node,
   &controller_pod_gc,
   NULL,
 };
