@@ -1,0 +1,1 @@
+$(call library,svc-ctl,services/ctl/trace_decide.c,)
