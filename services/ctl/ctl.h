@@ -93,7 +93,7 @@ struct ctl_table {
   size_t n_columns, n_cells, cap;
 };
 int ctl_table_cell (struct ctl_table *t, struct arena *a, const char *text);
-void ctl_table_print (const struct ctl_table *t, FILE *to); /* and empties it of its rows */
+void ctl_table_print (const struct ctl_table *t, FILE *to); 
 
 /* ---- output.c, manifest.c ---- */
 int ctl_print_object (struct ctl *c, const struct value *v, struct err *err); /* -o yaml, json, name, jsonpath=... */
@@ -108,6 +108,8 @@ struct ctl_bus {
 };
 int ctl_bus_open (struct ctl *c, const char *endpoint, struct ctl_bus *ret, struct err *err);
 void ctl_bus_close (struct ctl_bus *b);
+/* given, or NAME@ipc://DIR/run/NAME.sock when that is NULL. */
+const char *ctl_bus_endpoint (struct ctl *c, const char *given, const char *name);
 
 /* ---- verbs ---- */
 #define VERB(name) int name (struct ctl *c, int argc, char **argv, struct err *err)

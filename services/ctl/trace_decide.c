@@ -90,7 +90,7 @@ trace_decide (struct arena *a, const struct trace_change *changes, size_t n, con
 {
   struct group *g AUTO_FREE = mem_zalloc ((n + 1) * sizeof *g);
   struct trace_line *lines = arena_alloc (a, (n + 1) * sizeof *lines);
-  size_t n_groups, count = 0;
+  size_t n_groups = 0, count = 0;
   int r;
   if (!g || !lines)
     return err_set (err, ERR_NOMEM, "trace %zu changes", n);
