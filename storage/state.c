@@ -410,11 +410,9 @@ commit (struct state_apply *ap, uint64_t index, uint64_t term, uint64_t compacte
 static void
 apply_done (struct state_apply *ap)
 {
-  struct buf *last = NULL;
-  for (size_t i = 0; i < ap->n_out; i++) {
-    if (ap->out[i].packed != last)
-      buf_done (last = ap->out[i].packed);
-  }
+  for (size_t i = 0; i < ap->n_packed; i++)
+    buf_done (ap->packed[i]);
+  free (ap->packed);
   free (ap->out);
   map_free (ap->positions);
   engine_batch_done (&ap->batch);
@@ -429,6 +427,9 @@ discard (struct state_apply *ap)
   apply_done (ap);
   ap->out = NULL;
   ap->n_out = ap->cap_out = 0;
+  ap->packed = NULL;
+  ap->n_packed = ap->cap_packed = 0;
+  ap->pending = NULL;
   ap->positions = none;
   ap->sub = 0;
 }
@@ -454,6 +455,7 @@ state_apply (struct state *s, uint64_t index, uint64_t term, const void *data, s
   int r = follows (s, index, err);
   if (r)
     return r;
+  ap.pending_tail = &ap.pending;
   if (!(ap.positions = map_new (NULL)))
     return err_set (err, ERR_NOMEM, "apply entry %llu", (unsigned long long) index);
   buf_reset (ret_reply);
@@ -464,7 +466,7 @@ state_apply (struct state *s, uint64_t index, uint64_t term, const void *data, s
     else if (!r && e.command == STATE_COMPACT)
       (void) wire_unpack_numbers (e.body, e.len, &compacted, 1, NULL);
   }
-  if (!r)
+  if (!r && !(r = state_apply_emit (&ap)))
     r = commit (&ap, index, term, compacted);
   if (!r && ret_outcome)
     *ret_outcome = outcome;

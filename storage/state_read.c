@@ -269,7 +269,8 @@ state_membership_next (const uint8_t **p, const uint8_t *end, struct state_membe
   const uint8_t *q = *p, *nul;
   if (q >= end || !*q)
     return false;
-  ret->moved = *q == 2;
+  ret->moved = *q & 2;
+  ret->last = *q & 4;
   if (!(nul = memchr (q + 1, 0, (size_t) (end - q - 1))) || end - nul < 9)
     return false;
   ret->stream = (const char *) q + 1;
@@ -300,14 +301,16 @@ page_change (struct buf *items, const struct state_membership *m, const uint8_t 
   struct buf scratch AUTO_BUF = BUF_INIT, moved AUTO_BUF = BUF_INIT;
   struct bus_change c;
   int r;
-  if (!m->moved) {
+  if (!m->moved && m->last) {
     page_item (items, packed, n);
     return 0;
   }
   if ((r = bus_change_unpack (packed, n, &c, &scratch, err)))
     return r;
-  c.op = BUS_DELETE;
-  c.moved = true;
+  if (m->moved)
+    c.op = BUS_DELETE;
+  c.moved = m->moved;
+  c.last = m->last;
   bus_change_pack (&c, &moved);
   page_item (items, moved.data, moved.len);
   return moved.failed ? err_set (err, ERR_NOMEM, "a change") : 0;

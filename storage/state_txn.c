@@ -182,50 +182,111 @@ join_indexes (struct state_apply *ap, struct streams *to, const char *key, const
   return r;
 }
 
-/* Writes the change to the log and queues it for its streams. */
+/* Keeps the change until the whole entry is known: whether it is the last of its revision differs by stream. */
 static int
-record (struct state_apply *ap, struct bus_change *c, const struct streams *in)
+record (struct state_apply *ap, const struct bus_change *c, const struct streams *in)
+{
+  struct state_pending *p = arena_zalloc (ap->arena, sizeof *p);
+  if (!p || !(p->change.value = (const uint8_t *) arena_strndup (ap->arena, (const char *) c->value, c->value_len)))
+    return nomem (ap);
+  {
+    const uint8_t *value = p->change.value;
+    p->change = *c;
+    p->change.value = value;
+  }
+  p->change.revision = ap->revision;
+  p->change.sub = ap->sub++;
+  p->change.time_us = ap->time_us;
+  p->in = in->items;
+  p->n_in = in->n;
+  *ap->pending_tail = p;
+  ap->pending_tail = &p->next;
+  return 0;
+}
+
+static bool
+follows_on (const struct state_pending *p, const char *stream)
+{
+  for (p = p->next; p; p = p->next)
+    for (size_t i = 0; i < p->n_in; i++)
+      if (!strcmp (p->in[i].stream, stream))
+        return true;
+  return false;
+}
+
+/* The packed form of the change on streams of this kind, made once; NULL: out of memory. */
+static struct buf *
+variant (struct state_apply *ap, const struct state_pending *p, const struct state_membership *m, struct buf *made[4])
+{
+  struct bus_change c = p->change;
+  struct buf **b = &made[(m->moved ? 2 : 0) | (m->last ? 1 : 0)];
+  if (*b)
+    return *b;
+  if (m->moved)
+    c.op = BUS_DELETE;
+  c.moved = m->moved;
+  c.last = m->last;
+  if ((*b = arena_zalloc (ap->arena, sizeof **b)))
+    bus_change_pack (&c, *b);
+  return *b;
+}
+
+/* Writes one change to the log and queues it for its streams. */
+static int
+emit (struct state_apply *ap, struct state_pending *p)
 {
   struct buf key AUTO_BUF = BUF_INIT, value AUTO_BUF = BUF_INIT;
-  struct buf *packed = arena_zalloc (ap->arena, sizeof *packed), *moved = NULL;
+  struct buf *made[4] = {NULL}, *whole;
+  const struct state_membership plain = {.last = true};
   uint8_t be[12];
   int r = 0;
-  if (!packed)
-    return nomem (ap);
-  c->revision = ap->revision;
-  c->sub = ap->sub++;
-  c->time_us = ap->time_us;
-  bus_change_pack (c, packed);
-  for (size_t i = 0; i < in->n; i++) {
-    const struct state_membership *m = &in->items[i];
-    buf_append_byte (&value, (uint8_t) (m->moved ? 2 : 1));
+  for (size_t i = 0; i < p->n_in; i++) {
+    struct state_membership *m = &p->in[i];
+    m->last = !follows_on (p, m->stream);
+    buf_append_byte (&value, (uint8_t) (1 | (m->moved ? 2 : 0) | (m->last ? 4 : 0)));
     buf_append (&value, m->stream, strlen (m->stream) + 1);
     buf_append_be64 (&value, m->seq);
-    if (m->moved && !moved) {
-      struct bus_change gone = *c;
-      gone.op = BUS_DELETE;
-      gone.moved = true;
-      if (!(moved = arena_zalloc (ap->arena, sizeof *moved)))
-        return nomem (ap);
-      bus_change_pack (&gone, moved);
-    }
   }
-  /* in the order of packed, then moved: apply_done frees each once */
-  for (int pass = 0; pass < 2 && !r; pass++)
-    for (size_t i = 0; i < in->n && !r; i++)
-      if (in->items[i].moved == (pass == 1))
-        r = send (ap, in->items[i].stream, in->items[i].seq, pass ? moved : packed);
-  buf_append_byte (&value, 0);
-  buf_append (&value, packed->data, packed->len);
-  be64_store (be, ap->revision);
-  be[8] = (uint8_t) (c->sub >> 24);
-  be[9] = (uint8_t) (c->sub >> 16);
-  be[10] = (uint8_t) (c->sub >> 8);
-  be[11] = (uint8_t) c->sub;
-  state_key (&key, 'g', be, sizeof be);
-  if (key.failed || value.failed || packed->failed || (moved && moved->failed))
+  if (!(whole = variant (ap, p, &plain, made)))
     return nomem (ap);
-  engine_batch_put (&ap->batch, key.data, key.len, value.data, value.len);
+  buf_append_byte (&value, 0);
+  buf_append (&value, whole->data, whole->len);
+  be64_store (be, ap->revision);
+  for (int i = 0; i < 4; i++)
+    be[8 + i] = (uint8_t) (p->change.sub >> (24 - 8 * i));
+  state_key (&key, 'g', be, sizeof be);
+  if (key.failed || value.failed || whole->failed)
+    r = nomem (ap);
+  else
+    engine_batch_put (&ap->batch, key.data, key.len, value.data, value.len);
+  for (size_t i = 0; i < p->n_in && !r; i++) {
+    struct buf *packed = variant (ap, p, &p->in[i], made);
+    r = packed && !packed->failed ? send (ap, p->in[i].stream, p->in[i].seq, packed) : nomem (ap);
+  }
+  for (size_t i = 0; i < 4; i++) {
+    if (made[i] && ap->n_packed == ap->cap_packed) {
+      size_t cap = ap->cap_packed ? ap->cap_packed * 2 : 16;
+      struct buf **more = realloc (ap->packed, cap * sizeof *more);
+      if (!more) {
+        buf_done (made[i]);
+        r = nomem (ap);
+        continue;
+      }
+      ap->packed = more;
+      ap->cap_packed = cap;
+    }
+    if (made[i])
+      ap->packed[ap->n_packed++] = made[i];
+  }
+  return r;
+}
+
+int
+state_apply_emit (struct state_apply *ap)
+{
+  int r = 0;
+  for (struct state_pending *p = ap->pending; p && !r; p = p->next)
+    r = emit (ap, p);
   return r;
 }
 

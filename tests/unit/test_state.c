@@ -22,7 +22,7 @@ on_change (void *arg, const char *stream, uint64_t seq, const void *packed, size
   struct buf scratch AUTO_BUF = BUF_INIT;
   struct bus_change c;
   assert_int_equal (bus_change_unpack (packed, len, &c, &scratch, NULL), 0);
-  buf_printf (&s->text, "%s:%llu:%s%s:%s\n", stream, (unsigned long long) seq, c.op == BUS_PUT ? "put" : "delete", c.moved ? "-moved" : "", c.key);
+  buf_printf (&s->text, "%s:%llu:%s%s%s:%s\n", stream, (unsigned long long) seq, c.op == BUS_PUT ? "put" : "delete", c.moved ? "-moved" : "", c.last ? "" : "-more", c.key);
 }
 
 static int
@@ -203,6 +203,17 @@ test_state_streams__prefixes_and_indexes_get_each_change_once (void **state)
   assert_string_equal (buf_cstr (&f->seen.text), ":3:delete:pods/default/a\npods:3:delete:pods/default/a\npods/default:3:delete:pods/default/a\n@node/n2:2:delete:pods/default/a\n");
 }
 
+static void
+test_state_streams__last_of_a_revision_is_told_by_stream (void **state)
+{
+  struct fixture *f = *state;
+  struct store_op ops[2] = {{.type = STORE_PUT, .key = "a/1", .value = "1", .value_len = 1}, {.type = STORE_PUT, .key = "b/1", .value = "2", .value_len = 1}};
+  struct store_txn t = {.then_ops = ops, .n_then = 2};
+  struct store_txn_result r;
+  assert_int_equal (txn (f, &t, &r), 0);
+  assert_string_equal (buf_cstr (&f->seen.text), ":1:put-more:a/1\na:1:put:a/1\n:2:put:b/1\nb:1:put:b/1\n");
+}
+
 static struct value *
 page (struct fixture *f, bool snapshot, const struct wire_page_request *rq, int *ret_code)
 {
@@ -336,6 +347,7 @@ main (void)
       T (test_state_txn__key_changed_twice_is_refused_and_changes_nothing),
       T (test_state_txn__idempotency_key_applies_once),
       T (test_state_streams__prefixes_and_indexes_get_each_change_once),
+      T (test_state_streams__last_of_a_revision_is_told_by_stream),
       T (test_state_stream_snapshot__index_stream_holds_its_members),
       T (test_state_stream_changes__continues_after_a_sequence_or_revision),
       T (test_state_compact__old_versions_go_and_readers_are_told),
