@@ -1,0 +1,1 @@
+$(call library,svc-dns,$(filter-out services/dns/main.c,$(wildcard services/dns/*.c)),libevent)
