@@ -57,7 +57,7 @@ get_name (struct reader *r, char out[DNS_NAME_TEXT])
         r->at = at + 2;
       jumped = true;
       at = (n & 0x3f) << 8 | r->data[at + 1];
-      if (at >= bound)
+      if (at >= bound || at < HEADER)
         return false;
       bound = at;
       continue;
