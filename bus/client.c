@@ -52,7 +52,7 @@ struct bus_client {
   struct link *links;
   size_t n, preferred;
   struct call *buckets[BUCKETS];
-  struct call *calls;
+  struct call *calls, *last_call; /* in the order of their making, which sends after a wait keep */
   size_t n_calls, n_bytes;
   uint64_t next_id;
   bool closing;
@@ -83,8 +83,7 @@ unlink_call (struct call *k)
   struct call **at = slot_of (c, k->id);
   *at = k->hash_next;
   *(k->prev ? &k->prev->next : &c->calls) = k->next;
-  if (k->next)
-    k->next->prev = k->prev;
+  *(k->next ? &k->next->prev : &c->last_call) = k->prev;
   c->n_calls--;
   c->n_bytes -= k->len;
 }
@@ -407,10 +406,9 @@ bus_call (struct bus_client *c, const struct bus_call *call, bus_reply_cb cb, vo
   slot = &c->buckets[k->id % BUCKETS];
   k->hash_next = *slot;
   *slot = k;
-  k->next = c->calls;
-  if (k->next)
-    k->next->prev = k;
-  c->calls = k;
+  k->prev = c->last_call;
+  *(k->prev ? &k->prev->next : &c->calls) = k;
+  c->last_call = k;
   c->n_calls++;
   c->n_bytes += k->len;
   send_try (k);

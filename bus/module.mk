@@ -1,1 +1,2 @@
 $(call library,bus,$(wildcard bus/*.c),libzmq libczmq msgpack)
+include bus/tap/module.mk

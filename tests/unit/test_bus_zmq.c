@@ -133,6 +133,19 @@ echo (void *arg, struct bus_request *rq)
   bus_reply (rq, rq->body, rq->len);
 }
 
+struct order {
+  unsigned next, wrong;
+};
+static void
+in_order (void *arg, struct bus_request *rq)
+{
+  struct order *o = arg;
+  unsigned n = 0;
+  memcpy (&n, rq->body, rq->len < sizeof n ? rq->len : sizeof n);
+  o->wrong += n != o->next++;
+  bus_reply (rq, NULL, 0);
+}
+
 static void
 not_leader (void *arg, struct bus_request *rq)
 {
@@ -300,6 +313,22 @@ test_bus_call__retry_has_the_same_idempotency_key (void **state)
   assert_int_equal (s.requests, 2);
   assert_true (s.idempotency[0][0]);
   assert_string_equal (s.idempotency[0], s.idempotency[1]);
+}
+
+static void
+test_bus_call__made_before_the_connection_arrive_in_order (void **state)
+{
+  struct fixture *f = *state;
+  struct order o = {0};
+  struct seen c = {0};
+  char a[160], e[192];
+  struct err err;
+  struct bus_client *client = client_of (f->client, endpoint (f, "server", "rpc", e), NULL);
+  for (unsigned i = 0; i < 100; i++)
+    (void) bus_call (client, &(struct bus_call){.method = "m", .body = &i, .len = sizeof i}, on_reply, &c);
+  assert_non_null (bus_serve (f->server, address (f, "rpc", a), in_order, &o, &err));
+  WAIT_FOR (f, c.replies == 100);
+  assert_int_equal (o.wrong, 0);
 }
 
 static void
@@ -553,6 +582,7 @@ main (void)
     CASE (test_bus_call__server_restarts_call_is_answered_by_the_next),
     CASE (test_bus_call__not_leader_goes_to_the_named_one),
     CASE (test_bus_call__retry_has_the_same_idempotency_key),
+    CASE (test_bus_call__made_before_the_connection_arrive_in_order),
     CASE (test_bus_call__many_outstanding_all_answered),
     CASE (test_bus_subscribe__snapshot_then_changes_of_exactly_its_stream),
     CASE (test_bus_subscribe__denied_stream_delivers_nothing_and_fails),

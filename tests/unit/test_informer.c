@@ -136,7 +136,7 @@ test_informer__new_snapshot_reports_only_what_changed (void **state)
   struct log l = {0};
   struct err err;
   for (int k = 0; k < 5; k++) {
-    char name[8];
+    char name[16];
     (void) snprintf (name, sizeof name, "p%d", k);
     (void) put_pod (f, "a", name, "n1", "x");
   }

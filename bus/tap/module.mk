@@ -1,0 +1,1 @@
+$(call program,kubus-tap,$(wildcard bus/tap/*.c),base schemas bus)
