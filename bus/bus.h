@@ -38,7 +38,7 @@ struct bus_zmq_config {
                             peer whose file is gone is cut off */
 };
 struct bus *bus_zmq_new (struct loop *loop, const struct bus_zmq_config *config, struct err *err);
-void bus_free (struct bus *b); /* frees what was made from it too; outstanding calls end with ERR_CLOSED; NULL allowed */
+void bus_free (struct bus *b); /* frees what was made from it too; outstanding calls end with ERR_CLOSED; not from a callback of it; NULL allowed */
 struct loop *bus_loop (struct bus *b);
 
 /* Writes dir/NAME.secret (0600) and known_dir/NAME with that metadata. ERR_EXISTS when there is one. */

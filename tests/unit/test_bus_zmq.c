@@ -1,5 +1,8 @@
 /* The bus over real sockets: ipc in a temporary directory, CURVE keys made for the test. */
 #include <dirent.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include "base/mem.h"
@@ -349,6 +352,62 @@ test_bus_call__many_outstanding_all_answered (void **state)
   assert_int_equal (c.code, ERR_LIMIT);
 }
 
+static unsigned
+free_tcp_port (void)
+{
+  struct sockaddr_in sa = {.sin_family = AF_INET, .sin_addr.s_addr = htonl (INADDR_LOOPBACK)};
+  socklen_t n = sizeof sa;
+  int fd = socket (AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  assert_true (fd >= 0 && !bind (fd, (struct sockaddr *) &sa, sizeof sa) && !getsockname (fd, (struct sockaddr *) &sa, &n));
+  close (fd);
+  return ntohs (sa.sin_port);
+}
+
+static void
+test_bus_call__over_tcp (void **state)
+{
+  struct fixture *f = *state;
+  struct seen s = {0}, c = {0};
+  char a[64], e[96];
+  struct err err;
+  (void) snprintf (a, sizeof a, "tcp://127.0.0.1:%u", free_tcp_port ());
+  (void) snprintf (e, sizeof e, "server@%s", a);
+  struct bus_client *client = client_of (f->client, e, NULL);
+  assert_non_null (bus_serve (f->server, a, echo, &s, &err));
+  assert_null (bus_serve (f->server, a, echo, &s, &err));
+  assert_int_equal (err.code, ERR_BUSY);
+  (void) bus_call (client, &(struct bus_call){.method = "m", .body = "x", .len = 1}, on_reply, &c);
+  WAIT_FOR (f, c.replies + c.errors);
+  assert_int_equal (c.code, 0);
+}
+
+static void
+test_bus_call__server_by_another_key_is_not_believed (void **state)
+{
+  struct fixture *f = *state;
+  struct seen s = {0}, c = {0};
+  char a[160], e[192];
+  struct err err;
+  keygen (f, "expected");
+  struct bus_client *client = client_of (f->client, endpoint (f, "expected", "rpc", e), NULL);
+  assert_non_null (bus_serve (f->server, address (f, "rpc", a), echo, &s, &err));
+  (void) bus_call (client, &(struct bus_call){.method = "m", .deadline_ms = 500}, on_reply, &c);
+  WAIT_FOR (f, c.errors);
+  assert_int_equal (c.code, ERR_UNAVAILABLE);
+  assert_int_equal (s.requests, 0);
+}
+
+static void
+test_bus_zmq_new__signals_stay_the_daemons (void **state)
+{
+  struct sigaction sa;
+  (void) state;
+  assert_int_equal (sigaction (SIGTERM, NULL, &sa), 0);
+  assert_true (sa.sa_handler == SIG_DFL);
+  assert_int_equal (sigaction (SIGINT, NULL, &sa), 0);
+  assert_true (sa.sa_handler == SIG_DFL);
+}
+
 /* ---- subscriptions ---- */
 struct view { /* what one subscriber knows */
   uint64_t last_revision;
@@ -583,6 +642,9 @@ main (void)
     CASE (test_bus_call__not_leader_goes_to_the_named_one),
     CASE (test_bus_call__retry_has_the_same_idempotency_key),
     CASE (test_bus_call__made_before_the_connection_arrive_in_order),
+    CASE (test_bus_call__over_tcp),
+    CASE (test_bus_call__server_by_another_key_is_not_believed),
+    CASE (test_bus_zmq_new__signals_stay_the_daemons),
     CASE (test_bus_call__many_outstanding_all_answered),
     CASE (test_bus_subscribe__snapshot_then_changes_of_exactly_its_stream),
     CASE (test_bus_subscribe__denied_stream_delivers_nothing_and_fails),

@@ -4,7 +4,7 @@
 #include "tests/lib/test.h"
 
 static const struct bus_change web = {.revision = 7, .op = BUS_PUT, .key = "deployments.apps/default/web", .prev_revision = 3,
-                                      .value = (const uint8_t *) "\x81\xa1" "a\x01", .value_len = 4, .actor = "system:admin", .cause = 6,
+                                      .value = (const uint8_t *) "\x81\xa1" "a\x01", .value_len = 4, .actor = "system:admin", .cause = 6, .trace = "",
                                       .time_us = 1700000000000000};
 
 static void
