@@ -30,6 +30,8 @@ struct view {
 };
 struct value *view_get (const struct view *v, const char *informer, const char *namespace_, const char *name); /* NULL: absent */
 struct value *view_list (const struct view *v, const char *informer, const char *namespace_);                  /* NULL: of all */
+/* Calls cb for each object of the informer, its tree alive during the call only: for whole kinds. */
+void view_each (const struct view *v, const char *informer, void (*cb) (void *arg, const struct value *o), void *arg);
 /* Indexes: "owner": by the uid of each owner reference, and "~NAMESPACE" for objects without a controller; "node": pods by
    spec.nodeName. */
 struct value *view_indexed (const struct view *v, const char *informer, const char *index, const char *key);

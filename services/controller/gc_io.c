@@ -81,6 +81,18 @@ map (struct mapping *m)
     add_waiting_owners (m, m->old);
 }
 
+struct resync {
+  struct mapping *mapping;
+  const char *informer;
+};
+static void
+resync_one (void *arg, const struct value *o)
+{
+  struct resync *r = arg;
+  if (value_count (value_path (o, "metadata.ownerReferences")) || meta_deleting (o))
+    add_object (r->mapping, r->informer, o);
+}
+
 static void
 resync (struct mapping *m)
 {
@@ -89,9 +101,8 @@ resync (struct mapping *m)
       const char *informer = view_informer_name (&m->view, i);
       if (strchr (informer, '/'))
         continue;
-      for (value_items (view_list (&m->view, informer, NULL), it))
-        if (value_count (value_path (*it, "metadata.ownerReferences")) || meta_deleting (*it))
-          add_object (m, informer, *it);
+      struct resync r = { m, informer };
+      view_each (&m->view, informer, resync_one, &r);
     }
 }
 

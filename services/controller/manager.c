@@ -93,6 +93,23 @@ view_list (const struct view *v, const char *informer, const char *namespace_)
   return list;
 }
 
+void
+view_each (const struct view *v, const char *informer, void (*cb) (void *arg, const struct value *o), void *arg)
+{
+  struct watched *w = watched_find (v->manager, informer);
+  struct arena a AUTO_ARENA;
+  arena_init (&a, RUN_ARENA_BYTES);
+  for (struct object *o = NULL; w && (o = informer_next (w->informer, NULL, o));)
+    {
+      struct value *tree = object_value (o, &a);
+      if (tree)
+        cb (arg, tree);
+      else
+        log_error ("object passed over: out of memory", "informer=%s key=%s", informer, o->key);
+      arena_reset (&a);
+    }
+}
+
 struct collect {
   struct arena *arena;
   struct value *list;

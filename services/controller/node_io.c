@@ -83,10 +83,15 @@ sync_pod_gc (struct sync *s)
 }
 
 static void
+resync_one (void *arg, const struct value *pod)
+{
+  mapping_add (arg, NULL, value_path_string (pod, "spec.nodeName", ""));
+}
+
+static void
 resync_pod_gc (struct mapping *m)
 {
-  for (value_items (view_list (&m->view, "pods", NULL), it))
-    mapping_add (m, NULL, value_path_string (*it, "spec.nodeName", ""));
+  view_each (&m->view, "pods", resync_one, m);
 }
 
 static const char *const node_informers[] = { "nodes", "pods", LEASES, NULL };
