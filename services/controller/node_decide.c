@@ -255,3 +255,30 @@ pod_gc_decide (const struct pod_gc_input *in, struct actions *as)
       x->request.options = options;
     }
 }
+
+static int
+oldest_first (const void *pa, const void *pb)
+{
+  const struct value *a = *(struct value *const *) pa, *b = *(struct value *const *) pb;
+  int64_t x = meta_time (a, "metadata.creationTimestamp", 0), y = meta_time (b, "metadata.creationTimestamp", 0);
+  return x != y ? (x > y) - (x < y) : strcmp (meta_name (a), meta_name (b));
+}
+
+void
+terminated_pods_decide (const struct value *ended, int64_t threshold, struct actions *as)
+{
+  int64_t surplus = (int64_t) value_count (ended) - threshold;
+  if (threshold <= 0 || surplus <= 0)
+    return;
+  struct value *sorted = value_array (as->arena);
+  for (value_items (ended, it))
+    value_append (as->arena, sorted, *it);
+  if (!arena_ok (as->arena))
+    return;
+  qsort (sorted->items, value_count (sorted), sizeof *sorted->items, oldest_first);
+  for (size_t i = 0; i < (size_t) surplus; i++)
+    {
+      const struct value *p = value_at (sorted, i);
+      actions_delete (as, "", "v1", "pods", meta_namespace (p), meta_name (p), meta_uid (p))->together = true;
+    }
+}

@@ -21,5 +21,7 @@ struct pod_gc_input {
   int64_t quarantine_ms;     /* upstream's 40 s: a node may register again */
 };
 void pod_gc_decide (const struct pod_gc_input *in, struct actions *as);
+/* Of the ended pods the oldest go when there are more than threshold (0: all are kept). */
+void terminated_pods_decide (const struct value *ended, int64_t threshold, struct actions *as);
 
 #endif

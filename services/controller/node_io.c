@@ -33,7 +33,9 @@ sync_node (struct sync *s)
   node_decide (&in, s->actions);
 }
 
-/* Keys are names of nodes that pods are bound to. */
+/* Keys are names of nodes that pods are bound to, and ENDED for the pods that ended, wherever they are. */
+#define ENDED "*"
+
 static struct map *gone_since; /* node -> monotonic ms since when it is missing, as int64_t * */
 
 static void
@@ -47,11 +49,37 @@ map_pod_gc (struct mapping *m)
     }
   else if (m->new_ && (!m->old || !*value_path_string (m->old, "spec.nodeName", "")))
     mapping_add (m, NULL, value_path_string (o, "spec.nodeName", ""));
+  if (strcmp (m->informer, "pods") == 0 && m->new_ && pod_finished (m->new_) && !(m->old && pod_finished (m->old)))
+    mapping_add (m, NULL, ENDED);
+}
+
+struct ended {
+  struct arena *arena;
+  struct value *list;
+};
+static void
+collect_ended (void *arg, const struct value *pod)
+{
+  struct ended *e = arg;
+  static const char *const kept[] = { "metadata.name", "metadata.namespace", "metadata.uid", "metadata.creationTimestamp" };
+  if (!pod_finished (pod) || meta_deleting (pod))
+    return;
+  struct value *v = value_map (e->arena);
+  for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
+    value_set_path (e->arena, v, kept[i], value_clone (e->arena, value_path (pod, kept[i])));
+  value_append (e->arena, e->list, v);
 }
 
 static void
 sync_pod_gc (struct sync *s)
 {
+  if (strcmp (s->key, ENDED) == 0)
+    {
+      struct ended e = { s->view.arena, value_array (s->view.arena) };
+      view_each (&s->view, "pods", collect_ended, &e);
+      terminated_pods_decide (e.list, s->config->terminated_pods_max, s->actions);
+      return;
+    }
   int64_t now_ms = mono_now ().ns / 1000000;
   if (!gone_since && !(gone_since = map_new (free)))
     {
@@ -92,6 +120,7 @@ static void
 resync_pod_gc (struct mapping *m)
 {
   view_each (&m->view, "pods", resync_one, m);
+  mapping_add (m, NULL, ENDED);
 }
 
 static const char *const node_informers[] = { "nodes", "pods", LEASES, NULL };

@@ -54,9 +54,26 @@ test_node_decide__tables_as_upstream (void **state)
     }
 }
 
+static void
+test_terminated_pods_decide__oldest_go_first (void **state)
+{
+  (void) state;
+  struct arena a AUTO_ARENA;
+  struct actions as;
+  arena_init (&a, 0);
+  actions_init (&as, &a);
+#define ENDED(name, t) "{'metadata':{'name':'" name "','namespace':'d','uid':'u','creationTimestamp':'2026-01-01T00:00:0" t "Z'}}"
+  struct value *pods = object_parse (&a, "[" ENDED ("a", "3") "," ENDED ("b", "1") "," ENDED ("c", "2") "]");
+  terminated_pods_decide (pods, 3, &as);
+  terminated_pods_decide (pods, 0, &as);
+  assert_int_equal (as.count, 0);
+  terminated_pods_decide (pods, 1, &as);
+  assert_string_equal (actions_text (&as), "delete pods d/b\ndelete pods d/c\n");
+}
+
 int
 main (void)
 {
-  const struct CMUnitTest tests[] = { cmocka_unit_test (test_node_decide__tables_as_upstream) };
+  const struct CMUnitTest tests[] = { cmocka_unit_test (test_terminated_pods_decide__oldest_go_first), cmocka_unit_test (test_node_decide__tables_as_upstream) };
   return cmocka_run_group_tests (tests, NULL, NULL);
 }
