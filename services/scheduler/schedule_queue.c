@@ -75,7 +75,7 @@ take_out (struct schedule_queue *q, struct entry *e)
 static int
 put_ready (struct schedule_queue *q, struct entry *e)
 {
-  be64_store (e->order, (uint64_t) (INT64_MAX - e->priority));
+  be64_store (e->order, (uint64_t) INT64_MAX - (uint64_t) e->priority);
   be64_store (e->order + 8, e->seq);
   if (omap_set_n (q->ready, e->order, sizeof e->order, e) != 0)
     return ERR_NOMEM;

@@ -22,6 +22,7 @@
 #define CLIENT PODS
 static pid_t others[PODS + 1];
 static int go[PODS + 1];
+static struct arena keep;
 static struct proxy_nft *nft;
 static struct proxy_rules *rules;
 static struct proxy_config config = { .node_name = "n1", .table = "kubus-test", .cluster_cidr = "10.244.0.0/16", .localhost_nodeports = true };
@@ -149,6 +150,7 @@ teardown (void **state)
     }
   proxy_rules_free (rules);
   proxy_nft_free (nft);
+  arena_done (&keep);
   return 0;
 }
 
@@ -319,6 +321,28 @@ test_proxy__local_policy__client_address_kept_local_pods_only (void **state)
   assert_string_equal (ask (CLIENT, "192.0.2.1", 30080), "2 192.0.2.2");
 }
 
+/* As the service "kubernetes" is. */
+static void
+test_proxy__endpoint_is_the_node__answers (void **state)
+{
+  (void) state;
+  pid_t server;
+  begin ();
+  server = fork ();
+  if (server == 0) {
+    prctl (PR_SET_PDEATHSIG, SIGKILL);
+    serve (4);
+  }
+  apply (SERVICE ("", ""), SLICE (EP ("192.0.2.1", "n1")));
+  for (int i = 0; i < 100 && ask (-1, "192.0.2.1", 8080)[0] != '4'; i++)
+    sched_yield ();
+  const char *from_node = arena_strdup (&keep, ask_times (-1, "10.96.0.80", 80, 2)), *from_pod = arena_strdup (&keep, ask_times (0, "10.96.0.80", 80, 2));
+  kill (server, SIGKILL);
+  waitpid (server, NULL, 0);
+  assert_string_equal (from_node, "44");
+  assert_string_equal (from_pod, "44");
+}
+
 static void
 test_proxy__service_deleted__nothing_left (void **state)
 {
@@ -342,6 +366,7 @@ main (void)
                                       cmocka_unit_test (test_proxy__no_endpoints__refused),
                                       cmocka_unit_test (test_proxy__session_affinity__the_same_pod_again),
                                       cmocka_unit_test (test_proxy__local_policy__client_address_kept_local_pods_only),
+                                      cmocka_unit_test (test_proxy__endpoint_is_the_node__answers),
                                       cmocka_unit_test (test_proxy__service_deleted__nothing_left) };
   return cmocka_run_group_tests (tests, setup, teardown);
 }
