@@ -93,6 +93,9 @@ claim (struct registry_op *op, const char *key)
 static void
 release (struct registry_op *op, const char *key)
 {
+  for (size_t i = 0; key && i < op->n_extra_ops; i++) /* one port of two protocols: a transaction names a key once */
+    if (strcmp (op->extra_ops[i].key, key) == 0)
+      return;
   if (key && op->n_extra_ops < REGISTRY_EXTRA_MAX)
     op->extra_ops[op->n_extra_ops++] = (struct store_op) { .type = STORE_DELETE, .key = key };
 }
