@@ -171,10 +171,11 @@ sync_key (struct sync *s)
   for (size_t i = 0; i < view_informers (&s->view); i++)
     {
       const char *informer = view_informer_name (&s->view, i);
-      const struct schema_kind *of = strchr (informer, '/') ? NULL : kind_of_prefix (informer);
+      const struct value *found = strchr (informer, '/') ? NULL : view_indexed (&s->view, informer, "owner", meta_uid (o));
+      const struct schema_kind *of = value_count (found) ? kind_of_prefix (informer) : NULL;
       if (!of)
         continue;
-      for (value_items (view_indexed (&s->view, informer, "owner", meta_uid (o)), it))
+      for (value_items (found, it))
         {
           if (n == cap)
             {
