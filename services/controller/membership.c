@@ -11,6 +11,7 @@
 #define LEASE_INFORMER "leases.coordination.k8s.io/" LEASE_NAMESPACE
 #define VIEW_ANNOTATION "kubus.dev/controller-view"
 #define RETRY_MS 100
+#define DEAD_LEASE_MS 60000
 #define LEASE_DEADLINE_MS 2000
 
 /* The happy path: the informer of leases synced -> tick: look at who lives (shard_decide) -> publish the lease with that
@@ -31,9 +32,11 @@ struct membership {
   uint64_t epoch;              /* revision of the publication; 0: none yet */
   int64_t renewed_ms, sent_ms; /* monotonic */
   bool fenced;
+  bool crowded; /* more instances than SHARD_MEMBERS_MAX: some are not known here, so nothing is safe to work on */
 };
 
 static void tick (void *arg);
+static void remove_dead (struct membership *s);
 
 static int64_t
 now_ms (void)
@@ -51,7 +54,7 @@ bool
 membership_may_work (const struct membership *s, const char *controller, const char *key)
 {
   struct shard_input in;
-  if (!s || !s->visible || s->fenced)
+  if (!s || !s->visible || s->fenced || s->crowded)
     return false;
   input (s, &in);
   if (in.now_ms - s->renewed_ms >= SHARD_FENCE_MS || !shard_may_work (&in, &s->published, controller, key))
@@ -183,7 +186,10 @@ tick (void *arg)
       bool was_fenced = s->fenced || s->draining;
       s->draining = false;
       if (in.now_ms - s->sent_ms >= SHARD_RENEW_MS || s->fenced)
-        publish (s, &next);
+        {
+          publish (s, &next);
+          remove_dead (s);
+        }
       else
         again (s, SHARD_RENEW_MS - (in.now_ms - s->sent_ms));
       if (was_fenced && !s->fenced)
@@ -204,6 +210,61 @@ tick (void *arg)
 }
 
 static void
+on_removed (void *arg, const struct err *transport, int code, const struct value *object)
+{
+  (void) arg;
+  (void) transport;
+  (void) code;
+  (void) object; /* tried again at the next renewal while the lease is there */
+}
+
+/* Leases of instances that are long dead go, one at a time, so that they do not fill the table. */
+static void
+remove_dead (struct membership *s)
+{
+  for (size_t i = 0; i < s->n_instances; i++)
+    {
+      struct arena a AUTO_ARENA;
+      char name[128], revision[24];
+      snprintf (name, sizeof name, LEASE_PREFIX "%s", s->instances[i].name);
+      const struct object *o = informer_get (s->leases, LEASE_NAMESPACE, name);
+      if (!o || strcmp (s->instances[i].name, s->self) == 0 || now_ms () - s->instances[i].seen_ms < DEAD_LEASE_MS)
+        continue;
+      arena_init (&a, 1u << 16);
+      snprintf (revision, sizeof revision, "%" PRIu64, o->revision);
+      struct value *options = value_map (&a);
+      value_set_path (&a, options, "preconditions.resourceVersion", value_string (&a, revision));
+      struct api_request rq = { .verb = "delete", .group = "coordination.k8s.io", .version = "v1", .resource = "leases",
+                                .namespace_ = LEASE_NAMESPACE, .name = name, .options = options, .deadline_ms = LEASE_DEADLINE_MS };
+      if (arena_ok (&a))
+        api_call (s->ctx->api, &rq, on_removed, NULL);
+      return;
+    }
+}
+
+/* The entry of an instance: its own, a new one, or that of a dead one when the table is full; NULL: no room. */
+static struct shard_instance *
+entry_of (struct membership *s, const char *name)
+{
+  size_t at = 0;
+  while (at < s->n_instances && strcmp (s->instances[at].name, name) != 0)
+    at++;
+  if (at < s->n_instances)
+    return &s->instances[at];
+  if (s->n_instances < SHARD_MEMBERS_MAX)
+    s->n_instances++;
+  else
+    for (at = 0; at < s->n_instances; at++)
+      if (now_ms () - s->instances[at].seen_ms >= SHARD_TTL_MS)
+        break;
+  if (at == SHARD_MEMBERS_MAX)
+    return NULL;
+  s->instances[at] = (struct shard_instance) { 0 };
+  strlcpy (s->instances[at].name, name, sizeof s->instances[at].name);
+  return &s->instances[at];
+}
+
+static void
 on_change (void *arg, struct object *old, struct object *new_, uint64_t revision)
 {
   struct membership *s = arg;
@@ -212,28 +273,29 @@ on_change (void *arg, struct object *old, struct object *new_, uint64_t revision
   if (strncmp (o->name, LEASE_PREFIX, strlen (LEASE_PREFIX)) != 0)
     return;
   const char *name = o->name + strlen (LEASE_PREFIX);
-  size_t at = 0;
-  while (at < s->n_instances && strcmp (s->instances[at].name, name) != 0)
-    at++;
   bool view_changed = false;
+  struct shard_instance *x = NULL;
   if (!new_)
     {
-      if (at < s->n_instances)
-        s->instances[at] = s->instances[--s->n_instances];
+      for (size_t i = 0; i < s->n_instances; i++)
+        if (strcmp (s->instances[i].name, name) == 0)
+          {
+            s->instances[i] = s->instances[--s->n_instances];
+            break;
+          }
       view_changed = true;
     }
-  else if (at < s->n_instances || s->n_instances < SHARD_MEMBERS_MAX)
+  else if (!(x = entry_of (s, name)))
+    {
+      if (!s->crowded)
+        log_error ("too many instances: work stops until this one is started again", "lease=%s known=%d", o->name, SHARD_MEMBERS_MAX);
+      s->crowded = true;
+    }
+  else
     {
       struct arena a AUTO_ARENA;
       arena_init (&a, 1u << 20);
       const struct value *v = object_value (new_, &a);
-      struct shard_instance *x = &s->instances[at];
-      if (at == s->n_instances)
-        {
-          s->n_instances++;
-          *x = (struct shard_instance) { 0 };
-          strlcpy (x->name, name, sizeof x->name);
-        }
       struct shard_view view;
       const struct value *annotations = value_path (v, "metadata.annotations");
       shard_view_parse (value_as_string (value_get (annotations, VIEW_ANNOTATION), ""), &view);
