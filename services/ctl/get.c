@@ -111,20 +111,34 @@ struct watch {
 };
 
 static int
-watch_event (struct watch *w, const char *text, size_t n)
+print_event (struct watch *w, const char *text, size_t n)
 {
   struct ctl *c = w->c;
   struct value *event, *object;
-  int r;
-  if ((r = json_parse (&c->arena, text, n, &event, NULL, w->err)))
+  int r = json_parse (&c->arena, text, n, &event, NULL, w->err);
+  if (r)
     return r;
   object = value_get (event, "object");
   if (value_string_is (value_get (event, "type"), "ERROR"))
     return err_set (w->err, ERR_COMPACTED, "Error from server (%s): %s", value_path_string (object, "reason", "Unknown"), value_path_string (object, "message", ""));
-  if (w->g->objects)
-    r = ctl_print_object (c, object, w->err);
-  else
-    r = print_table (c, w->g, w->res, object, false, w->err);
+  return w->g->objects ? ctl_print_object (c, object, w->err) : print_table (c, w->g, w->res, object, false, w->err);
+}
+
+/* An event's memory ends with it: a watch may last for days. */
+static int
+watch_event (struct watch *w, const char *text, size_t n)
+{
+  struct ctl *c = w->c;
+  struct arena lasting = c->arena;
+  struct value *columns = w->g->columns;
+  int r;
+  arena_init (&c->arena, 0);
+  r = print_event (w, text, n);
+  if (!columns && w->g->columns)
+    columns = value_clone (&lasting, w->g->columns);
+  w->g->columns = columns;
+  arena_done (&c->arena);
+  c->arena = lasting;
   fflush (stdout);
   return r;
 }
