@@ -17,7 +17,9 @@ static const struct row {
      "persistentvolumeclaims events podtemplates deployments.* replicasets.* daemonsets.* statefulsets.* controllerrevisions.* jobs.* cronjobs.* "
      "endpointslices.* leases.* horizontalpodautoscalers.* poddisruptionbudgets.* clusterroles.* clusterrolebindings.* roles.* rolebindings.* "
      "certificatesigningrequests.* ingresses.* ingressclasses.* networkpolicies.* storageclasses.* volumeattachments.* csidrivers.* csinodes.* "
-     "priorityclasses.* runtimeclasses.* customresourcedefinitions.* apiservices.* secrets"},
+     "priorityclasses.* runtimeclasses.* customresourcedefinitions.* apiservices.* secrets ipaddresses.* servicecidrs.* csistoragecapacities.* "
+     "mutatingwebhookconfigurations.* mutatingadmissionpolicies.* mutatingadmissionpolicybindings.* validatingwebhookconfigurations.* "
+     "validatingadmissionpolicies.* validatingadmissionpolicybindings.* flowschemas.* prioritylevelconfigurations.*"},
     {USER, "system:kube-scheduler", "stream.*",
      "pods nodes namespaces persistentvolumes persistentvolumeclaims replicationcontrollers services replicasets.* statefulsets.* storageclasses.* "
      "csinodes.* csidrivers.* poddisruptionbudgets.* priorityclasses.* leases.*"},
