@@ -94,7 +94,7 @@ static void
 on_http (void *arg, const struct http_response *r)
 {
   struct handler *h = arg;
-  char text[512];
+  char text[640];
   h->call = NULL;
   if (!r->status) {
     snprintf (text, sizeof text, "Get: %s", r->error ? r->error->text : "no answer");

@@ -42,7 +42,9 @@ struct ctr {
 
 struct pod {
   const struct pod_host *host;
-  struct tree *object, *refs;
+  struct tree *object; /* the latest state */
+  struct tree *spec;   /* the first: probes and jobs point into it */
+  struct tree *refs;
   char *uid, *dir, *log_dir;
   struct pod_facts facts;
   struct pod_decision decision;
@@ -66,6 +68,7 @@ struct pod {
 };
 
 int64_t pod_now_ms (void);
+void pod_set_ips (struct pod *p, const struct sandbox_status *s);
 void pod_sync (struct pod *p);
 struct pod *pod_hold (struct pod *p);
 /* After a callback: true when the pod was freed meanwhile (then it is gone). */
