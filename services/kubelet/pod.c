@@ -161,6 +161,8 @@ read_object (struct pod *p)
   f->restart = restart_policy (o);
   f->deadline_s = value_path_int (o, "spec.activeDeadlineSeconds", 0);
   if (value_get (value_get (o, "metadata"), "deletionTimestamp")) {
+    if (!f->terminating && f->torn_down && !p->torn_all)
+      f->torn_down = false; /* it had ended and kept its containers for their logs */
     f->terminating = true;
     f->grace_s = value_path_int (o, "metadata.deletionGracePeriodSeconds", spec_grace);
   } else if (!f->terminating) {
@@ -273,6 +275,23 @@ on_timer (void *arg)
 }
 
 
+/* An adopted container: as ready as the API has it, until its probes say otherwise. */
+static void
+resume (struct ctr *c)
+{
+  struct pod *p = c->pod;
+  static const char *const lists[] = {"status.initContainerStatuses", "status.containerStatuses"};
+  bool was_started = false;
+  for (size_t l = 0; l < 2; l++)
+    for (value_items (value_path (p->object->v, lists[l]), it))
+      if (!strcmp (value_path_string (*it, "name", ""), c->name)) {
+        c->ready = value_path_bool (*it, "ready", false);
+        was_started = value_path_bool (*it, "started", false);
+      }
+  p->facts.c[c->i].started = was_started;
+  ctr_started (c);
+}
+
 struct pod *
 pod_new (const struct pod_host *host, const struct value *object, const struct container_record *recs, size_t n_recs, struct err *err)
 {
@@ -299,9 +318,9 @@ pod_new (const struct pod_host *host, const struct value *object, const struct c
   for (char *end = p->hostname + strlen (p->hostname); end > p->hostname && strchr ("-.", end[-1]);)
     *--end = 0; /* truncated to 63: must not end so */
   init_containers (p);
+  p->facts.torn_down = p->torn_all = !file_exists (p->dir) && !n_recs;
   read_object (p);
   read_status (p);
-  p->facts.torn_down = !file_exists (p->dir) && !n_recs;
   if (!strcmp (phase, "Succeeded") || !strcmp (phase, "Failed")) {
     p->frozen = true;
     p->facts.final_posted = true;
@@ -311,13 +330,13 @@ pod_new (const struct pod_host *host, const struct value *object, const struct c
   p->facts.sandbox_ready = s.ready;
   p->facts.sandbox_lost = !s.ready && n_recs > 0;
   if (s.ready) {
-    p->facts.torn_down = false;
+    p->facts.torn_down = p->torn_all = false;
     pod_set_ips (p, &s);
   }
-  pod_sync (p);
   for (size_t i = 0; i < p->facts.n; i++)
-    if (p->facts.c[i].state == POD_C_RUNNING && !p->facts.terminating)
-      ctr_started (&p->c[i]);
+    if (p->facts.c[i].state == POD_C_RUNNING)
+      resume (&p->c[i]);
+  pod_sync (p);
   return p;
 nomem:
   err_set (err, ERR_NOMEM, "pod");
@@ -468,7 +487,7 @@ ctr_started (struct ctr *c)
     if (value_count (probe) && !c->probes[k] && !(c->probes[k] = probe_new (&x, (enum probe_kind) k, probe, on_probe, c, &err)))
       log_error ("probe cannot be made", "pod=%s container=%s error=\"%s\"", p->uid, c->name, err.text);
   }
-  if (c->probes[PROBE_STARTUP]) {
+  if (c->probes[PROBE_STARTUP] && !p->facts.c[c->i].started) {
     probe_start (c->probes[PROBE_STARTUP]);
     return;
   }
@@ -559,6 +578,28 @@ carry_out (struct pod *p)
   }
 }
 
+/* A failed pull is ErrImagePull for a moment, then ImagePullBackOff until it is tried again. */
+static void
+show_pull_backoff (struct pod *p, int64_t now)
+{
+  for (size_t i = 0; i < p->facts.n; i++) {
+    struct ctr *c = &p->c[i];
+    int64_t at = c->pull_failed_ms + 1000;
+    if (!c->pull_failed_ms || strcmp (c->waiting_reason, "ErrImagePull") != 0)
+      continue;
+    if (now >= at) {
+      const char *image = value_path_string (pod_spec_of (p, i), "image", "");
+      char text[640];
+      snprintf (text, sizeof text, "Back-off pulling image \"%.512s\"", image);
+      ctr_waiting (c, "ImagePullBackOff", text);
+      pod_event (p, c, "Normal", "BackOff", "%s", text);
+      pod_event (p, c, "Warning", "Failed", "Error: ImagePullBackOff");
+    } else if (!p->decision.wake_ms || at < p->decision.wake_ms) {
+      p->decision.wake_ms = at;
+    }
+  }
+}
+
 static void
 sync_once (struct pod *p)
 {
@@ -581,13 +622,14 @@ sync_once (struct pod *p)
         snprintf (text, sizeof text, "%lldm%llds", (long long) s / 60, (long long) s % 60);
       else
         snprintf (text, sizeof text, "%llds", (long long) s);
-      char message[512];
+      char message[1024];
       snprintf (message, sizeof message, "back-off %s restarting failed container=%.64s pod=%.64s_%.64s(%.64s)", text, p->c[i].name, pod_name (p),
                 pod_namespace (p), p->uid);
       ctr_waiting (&p->c[i], "CrashLoopBackOff", message);
       pod_event (p, &p->c[i], "Warning", "BackOff", "Back-off restarting failed container %s in pod %s_%s(%s)", p->c[i].name, pod_name (p),
                  pod_namespace (p), p->uid);
     }
+  show_pull_backoff (p, now);
   carry_out (p);
   if (p->freed)
     return;
@@ -621,6 +663,7 @@ void
 pod_update (struct pod *p, const struct value *object)
 {
   struct tree *t = tree_new (object);
+  bool changed;
   int64_t grace = p->facts.grace_s;
   bool was = p->facts.terminating;
   struct err err;
@@ -628,12 +671,15 @@ pod_update (struct pod *p, const struct value *object)
     log_error ("pod update lost", "pod=%s error=\"out of memory\"", p->uid);
     return;
   }
+  /* Not for every echo of our own status: a checkpoint is a write to disk. */
+  changed = !value_equal (value_get (t->v, "spec"), value_get (p->object->v, "spec")) ||
+            !value_equal (value_path (t->v, "metadata.deletionTimestamp"), value_path (p->object->v, "metadata.deletionTimestamp"));
   tree_unref (p->object);
   p->object = t;
   read_object (p);
   if (was && p->facts.grace_s < grace)
     pod_hurry (p);
-  if (!p->facts.torn_down && pod_checkpoint (p, &err))
+  if (changed && !p->facts.torn_down && pod_checkpoint (p, &err))
     log_warn ("pod's checkpoint cannot be written", "pod=%s error=\"%s\"", p->uid, err.text);
   pod_sync (p);
 }

@@ -22,6 +22,7 @@ void tree_unref (struct tree *t); /* NULL allowed */
 /* code: HTTP status, 0 when no answer came; object the answer. */
 typedef void (*pod_answer_cb) (void *arg, int code, const struct value *object, const char *text);
 
+struct pod;
 /* What a worker needs of the world. The real one is kubelet.c's, over the API; tests bring their own. */
 struct pod_host {
   struct loop *loop;
@@ -44,7 +45,6 @@ struct pod_host {
   void (*gone) (void *arg, struct pod *p);
 };
 
-struct pod;
 /* adopt: containers of it that exist (may be 0). A pod whose phase is final is only kept until it is deleted. */
 struct pod *pod_new (const struct pod_host *host, const struct value *object, const struct container_record *adopt, size_t n_adopt, struct err *err);
 /* Outstanding work ends in the background; containers are left as they are. NULL allowed. */

@@ -31,7 +31,7 @@ struct ctr {
   char waiting_reason[48];
   char *waiting_message;
   unsigned pull_failures, start_failures;
-  bool pull_backoff;            /* the wait is for a pull */
+  int64_t pull_failed_ms;       /* when the last pull failed; 0: it did not */
   bool ready;
   struct probe *probes[PROBE_COUNT];
   struct handler *hook;         /* postStart or preStop */
@@ -54,6 +54,7 @@ struct pod {
   char hostname[64];
   struct loop_timer *timer;
   unsigned outstanding;     /* callbacks to come; the memory lives until they have */
+  bool torn_all;            /* containers and volumes are gone too */
   bool freed, frozen, orphan, forgetting, in_sync, sync_again;
   char reason[64], message[512]; /* status.reason and message */
   unsigned set_up_failures;

@@ -59,7 +59,7 @@ container_status (struct pod *p, struct ctr *c, struct arena *a)
     value_set (a, state, "waiting", waiting (a, c));
   }
   value_set (a, v, "state", state);
-  if (restarting)
+  if (restarting || (!running && !exited && c->cur.known && c->cur.exited))
     value_set (a, last, "terminated", terminated (a, &c->cur));
   else if (c->last.known)
     value_set (a, last, "terminated", terminated (a, &c->last));
@@ -98,16 +98,14 @@ condition (struct pod *p, struct arena *a, struct value *list, const char *type,
 }
 
 static const char *
-names_of (struct pod *p, struct arena *a, const struct value *statuses, bool init)
+unready_names (struct arena *a, const struct value *statuses)
 {
   struct buf b AUTO_BUF = BUF_INIT;
-  (void) p;
   for (value_items (statuses, it)) {
     bool ok = value_path_bool (*it, "ready", false);
     if (!ok)
       buf_printf (&b, "%s%s", b.len ? " " : "", value_path_string (*it, "name", ""));
   }
-  (void) init;
   return b.failed ? NULL : b.len ? arena_strdup (a, buf_cstr (&b)) : NULL;
 }
 
@@ -129,13 +127,13 @@ static void
 conditions (struct pod *p, struct arena *a, struct value *status, enum pod_phase phase)
 {
   struct value *list = value_array (a);
-  const char *unready = names_of (p, a, value_get (status, "containerStatuses"), false);
+  const char *unready = unready_names (a, value_get (status, "containerStatuses"));
   const char *why = phase == POD_SUCCEEDED ? "PodCompleted" : phase == POD_FAILED ? "PodFailed" : "ContainersNotReady";
   const char *text = unready && phase != POD_SUCCEEDED && phase != POD_FAILED ? arena_printf (a, "containers with unready status: [%s]", unready) : NULL;
   bool ready = !unready && phase == POD_PHASE_RUNNING, initialized = p->decision.initialized;
   const char *uninit = NULL;
   if (!initialized) {
-    const char *names = names_of (p, a, value_get (status, "initContainerStatuses"), true);
+    const char *names = unready_names (a, value_get (status, "initContainerStatuses"));
     uninit = arena_printf (a, "containers with incomplete status: [%s]", names ? names : "");
   }
   condition (p, a, list, "PodReadyToStartContainers", p->facts.sandbox_ready && !p->facts.torn_down, NULL, NULL);

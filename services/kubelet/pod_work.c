@@ -170,7 +170,7 @@ void
 pod_set_up (struct pod *p)
 {
   p->facts.busy = true;
-  p->facts.torn_down = false;
+  p->facts.torn_down = p->torn_all = false;
   if (!p->fetch)
     begin_fetch (p, false);
 }
@@ -232,12 +232,16 @@ set_up_done (void *arg)
       p->set_up_failures = 0;
       p->facts.retry_at_ms = 0;
       p->facts.sandbox_ready = true;
-      p->facts.sandbox_lost = false;
       pod_set_ips (p, &j->status);
-      /* A new sandbox runs the init containers again. */
-      for (size_t i = 0; i < p->facts.n; i++)
-        if (p->facts.c[i].kind == POD_INIT && p->facts.c[i].state == POD_C_EXITED && p->facts.c[i].exit_code != 0)
-          p->facts.c[i].backoff_ms = 0;
+      /* A new sandbox runs everything again: init containers first, and what its policy lets run. */
+      for (size_t i = 0; p->facts.sandbox_lost && i < p->facts.n; i++) {
+        struct pod_container *f = &p->facts.c[i];
+        if (f->state == POD_C_EXITED && (f->kind != POD_MAIN || p->facts.restart == POD_ALWAYS || f->exit_code != 0)) {
+          f->state = POD_C_NONE;
+          f->backoff_ms = 0;
+        }
+      }
+      p->facts.sandbox_lost = false;
     }
     pod_sync (p);
   }
@@ -453,7 +457,7 @@ failed_start (struct start *j, struct ctr *c, struct pod_container *f)
     pod_event (p, c, "Warning", "Failed", "%s", text);
     pod_event (p, c, "Warning", "Failed", "Error: ErrImagePull");
     f->retry_at_ms = now + delay_ms (c->pull_failures++, PULL_RETRY_FIRST_MS, PULL_RETRY_MAX_MS);
-    c->pull_backoff = true;
+    c->pull_failed_ms = now;
     ctr_waiting (c, reasons[j->failure], j->err.text);
     return;
   case START_NEVER_PULL:
@@ -553,8 +557,7 @@ pod_start (struct pod *p, size_t i, int64_t backoff_ms)
   struct pod_container *f = &p->facts.c[i];
   struct err err = {0};
   char *log AUTO_FREE = NULL;
-  /* A pull that failed is tried again after its wait; in between the reason is ImagePullBackOff. */
-  c->pull_backoff = false;
+  c->pull_failed_ms = 0;
   if (!(j = mem_zalloc (sizeof *j)))
     goto fail;
   arena_init (&j->arena, 64u << 20);
@@ -657,6 +660,9 @@ tear_down_done (void *arg)
       p->facts.sandbox_ready = false;
       p->facts.retry_at_ms = 0;
       p->facts.torn_down = true;
+      p->torn_all = j->all;
+      if (p->facts.terminating && !j->all) /* deleted meanwhile: the rest goes too */
+        p->facts.torn_down = false;
     }
     if (!j->rc || !p->frozen)
       pod_sync (p);
