@@ -53,6 +53,7 @@ struct apply_request {
   const char *manager, *api_version, *subresource; /* subresource "" for the main one */
   const char *now;    /* RFC 3339 */
   bool force;
+  const char *const *reset_fields; /* NULL-terminated paths that this endpoint does not set ("status"), never owned; NULL: none */
   size_t managed_fields_limit; /* update managers beyond it are merged into "ancient-changes"; 0: 10 */
 };
 /* Applies config to live (NULL: create), updating metadata.managedFields. ERR_CONFLICT with the conflicts listed. */
