@@ -3,6 +3,7 @@
 #include <strings.h>
 
 #include "schemas/json.h"
+#include "schemas/protobuf.h"
 #include "schemas/msgpack.h"
 #include "schemas/yaml.h"
 #include "services/apiserver/registry.h"
@@ -77,6 +78,8 @@ pipeline_body (struct request *rq, struct value **ret, struct err *err)
     r = json_parse (a, rq->body, rq->body_len, &v, &duplicate, err);
   else if (media_type_is (type, "application/yaml") || media_type_is (type, "application/apply-patch+yaml"))
     r = yaml_parse (a, rq->body, rq->body_len, &v, err);
+  else if (media_type_is (type, PROTOBUF_MEDIA_TYPE))
+    r = protobuf_decode (a, rq->body, rq->body_len, &v, err);
   else if (media_type_is (type, "application/msgpack"))
     r = value_unpack (a, rq->body, rq->body_len, &v, err);
   else
