@@ -305,8 +305,33 @@ node_saved (struct node *n, struct node_saves *done)
 
 /* ---- time ---- */
 
+struct progress {
+  struct node *n;
+  uint64_t revision;
+};
+
+static void
+progress_of (void *arg, const char *stream)
+{
+  struct progress *p = arg;
+  uint64_t seq, last;
+  if (!state_stream_position (p->n->state, stream, &seq, &last, NULL))
+    bus_publish_progress (p->n->publisher, stream, seq, p->revision);
+}
+
+void
+node_tell_progress (struct node *n)
+{
+  struct progress p = {n, state_revision (n->state)};
+  if (n->progress_told >= p.revision)
+    return;
+  n->progress_told = p.revision;
+  bus_publisher_each (n->publisher, progress_of, &p);
+}
+
 #define FLUSH_ENTRIES 20000
 #define FLUSH_TICKS 600
+#define PROGRESS_TICKS 5
 
 static void
 tick (void *arg)
@@ -328,10 +353,8 @@ tick (void *arg)
   }
   if (n->role == RAFT_LEADER && n->leading_ready)
     node_leases_tick (n);
-  if (n->ticks % 10 == 0 && n->progress_told < state_revision (n->state)) {
-    n->progress_told = state_revision (n->state);
-    bus_publish_progress (n->publisher, NULL, 0, n->progress_told);
-  }
+  if (n->ticks % PROGRESS_TICKS == 0)
+    node_tell_progress (n);
   if (applied > n->flushed_index && (applied - n->flushed_index >= FLUSH_ENTRIES || n->ticks - n->last_flush_tick >= FLUSH_TICKS)) {
     n->last_flush_tick = n->ticks;
     node_flush_soon (n);

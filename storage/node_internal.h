@@ -81,6 +81,7 @@ struct node {
 void node_drain_soon (struct node *n);
 void node_fail (struct node *n, const struct err *err);
 bool node_propose (struct node *n, struct bus_request *rq, enum state_command command, const void *body, size_t len);
+void node_tell_progress (struct node *n); /* every subscribed stream: complete up to the current revision */
 void node_request_end (struct node *n, struct node_request *r); /* frees it; rq must be answered */
 /* node_serve.c */
 void node_serve (void *arg, struct bus_request *rq);

@@ -53,10 +53,7 @@ read_now (struct node *n, struct bus_request *rq, int kind)
       r = state_stream_snapshot (n->state, &page, &out, &err);
   } else {
     wire_pack_numbers (&revision, 1, &out);
-    if (n->progress_told < revision) { /* whoever asks will wait for it */
-      n->progress_told = revision;
-      bus_publish_progress (n->publisher, NULL, 0, revision);
-    }
+    node_tell_progress (n); /* whoever asks will wait for it */
   }
   reply_or_error (rq, r, &err, &out);
 }
