@@ -306,32 +306,74 @@ registry_modify (struct registry_op *op)
 
 /* ---- reading when fresh ---- */
 
-struct fresh {
-  struct request *rq;
+#define FRESH_WAIT_MS 3000 /* as upstream's blockTimeout */
+
+struct fresh { /* on the heap: the cache may call back after the request was given up */
+  struct request *rq; /* NULL: given up */
   void (*cb) (struct request *rq);
+  struct loop_timer *timer;
+  uint64_t revision;
 };
+
+static void
+fresh_free (struct fresh *f)
+{
+  loop_timer_free (f->timer);
+  free (f);
+}
 
 static void
 fresh_reached (void *arg)
 {
   struct fresh *f = arg;
-  f->cb (f->rq);
+  struct request *rq = f->rq;
+  void (*cb) (struct request *) = f->cb;
+  fresh_free (f);
+  if (rq)
+    cb (rq);
+}
+
+static void
+fresh_late (void *arg)
+{
+  struct fresh *f = arg;
+  struct request *rq = f->rq;
+  struct arena *a = &rq->arena;
+  struct value *details = value_map (a), *causes = value_array (a), *c = value_map (a);
+  f->rq = NULL; /* freed when the cache gets there */
+  value_set_string (a, c, "reason", "ResourceVersionTooLarge");
+  value_set_string (a, c, "message", "Too large resource version");
+  value_append (a, causes, c);
+  value_set (a, details, "causes", causes);
+  value_set_int (a, details, "retryAfterSeconds", 1);
+  status_reply (rq, 504, "Timeout", details, "Too large resource version: %llu, current: %llu", (unsigned long long) f->revision,
+                (unsigned long long) watch_caches_revision (rq->server->caches));
 }
 
 static void
 fresh_wait (struct fresh *f, uint64_t revision)
 {
-  if (watch_caches_wait (f->rq->server->caches, revision, fresh_reached, f))
-    status_reply (f->rq, 503, "", NULL, "too many reads wait for the cache");
+  struct request *rq = f->rq;
+  struct watch_caches *caches = rq->server->caches;
+  f->revision = revision;
+  bool there = watch_caches_synced (caches) && watch_caches_revision (caches) >= revision;
+  if (!there && (f->timer = loop_timer_new (rq->server->loop, fresh_late, f)))
+    loop_timer_set (f->timer, FRESH_WAIT_MS);
+  if ((!there && !f->timer) || watch_caches_wait (caches, revision, fresh_reached, f)) {
+    fresh_free (f);
+    status_reply (rq, 503, "", NULL, "too many reads wait for the cache");
+  }
 }
 
 static void
 fresh_revision (void *arg, const struct err *err, uint64_t revision)
 {
   struct fresh *f = arg;
-  if (err)
-    status_error (f->rq, err);
-  else
+  struct request *rq = f->rq;
+  if (err) {
+    fresh_free (f);
+    status_error (rq, err);
+  } else
     fresh_wait (f, revision);
 }
 
@@ -339,35 +381,30 @@ void
 registry_when_fresh (struct request *rq, const char *resource_version, void (*cb) (struct request *rq))
 {
   struct store *st = rq->server->store;
-  struct fresh *f = arena_alloc (&rq->arena, sizeof *f);
+  if (strcmp (resource_version, "0") == 0) {
+    cb (rq);
+    return;
+  }
+  char *end = (char *) "";
+  uint64_t want = strtoull (resource_version, &end, 10);
+  if (*end || *resource_version == '-') {
+    status_bad_request (rq, "resourceVersion: Invalid value: \"%s\": strconv.ParseUint: parsing \"%s\": invalid syntax", resource_version,
+                        resource_version);
+    return;
+  }
+  struct fresh *f = mem_zalloc (sizeof *f);
   if (!f) {
     struct err err = { 0 };
     (void) err_set (&err, ERR_NOMEM, "%s", "begin the read");
     status_error (rq, &err);
     return;
   }
-  *f = (struct fresh) { rq, cb };
-  if (strcmp (resource_version, "0") == 0) {
-    cb (rq);
-    return;
-  }
-  if (!*resource_version) {
+  f->rq = rq;
+  f->cb = cb;
+  if (*resource_version)
+    fresh_wait (f, want);
+  else
     st->vt->revision (st, fresh_revision, f);
-    return;
-  }
-  char *end;
-  uint64_t want = strtoull (resource_version, &end, 10), now = watch_caches_revision (rq->server->caches);
-  if (*end || *resource_version == '-') {
-    status_bad_request (rq, "resourceVersion: Invalid value: \"%s\": strconv.ParseUint: parsing \"%s\": invalid syntax", resource_version,
-                        resource_version);
-    return;
-  }
-  if (want > now + 1000000) { /* never waited for: no such revision can come in a request's lifetime */
-    status_reply (rq, 504, "Timeout", NULL, "Too large resource version: %llu, current: %llu", (unsigned long long) want,
-                  (unsigned long long) now);
-    return;
-  }
-  fresh_wait (f, want);
 }
 
 /* ---- get ---- */
