@@ -60,6 +60,7 @@ users_keys (const char *key)
   return false;
 }
 
+/* as_is: keys are users' own. secret: of a Secret, whose data is not shown. */
 static void put_tree (const struct value *v, int depth, bool as_is, bool secret);
 
 static void
@@ -73,7 +74,7 @@ put_member (const struct value_member *m, int depth, bool as_is, bool secret)
     printf ("  %u bytes of base64\n", m->value->len);
   else if (is_nested (m->value)) {
     putchar ('\n');
-    put_tree (m->value, depth + 1, !as_is && users_keys (m->key), secret);
+    put_tree (m->value, depth + 1, as_is || users_keys (m->key), secret && !depth && (!strcmp (m->key, "data") || !strcmp (m->key, "stringData")));
   } else {
     fputs ("  ", stdout);
     put_scalar (m->value);

@@ -6,10 +6,11 @@
 #define TABLE "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
 
 struct get {
-  size_t types, printed; /* resources asked for in all, lines printed */
+  size_t types, printed; /* resources asked for in all, cells printed */
   bool wide, objects, count_only;
   struct value *items;   /* objects, when more than one answer is printed as a list */
   struct value *columns; /* of the table that is being printed */
+  struct ctl_table table; /* rows so far: pages and names of one type make one table */
 };
 
 /* ---- the table ---- */
@@ -73,30 +74,37 @@ add_row (struct ctl *c, const struct get *g, const struct ctl_resource *res, con
   return r || !c->flags.show_labels ? r : ctl_table_cell (t, &c->arena, labels (c, object));
 }
 
+static void
+flush_table (struct ctl *c, struct get *g)
+{
+  if (g->table.n_cells && g->printed && !c->flags.no_headers)
+    putchar ('\n');
+  g->printed += g->table.n_cells;
+  ctl_table_print (&g->table, stdout);
+  g->table = (struct ctl_table){0};
+}
+
 static int
-print_table (struct ctl *c, struct get *g, const struct ctl_resource *res, const struct value *table, bool head, struct err *err)
+add_table (struct ctl *c, struct get *g, const struct ctl_resource *res, const struct value *answer, bool head, struct err *err)
 {
   bool namespaces = c->flags.all_namespaces && res->namespaced;
-  struct ctl_table t = {.n_columns = (size_t) namespaces + c->flags.show_labels};
+  struct ctl_table *t = &g->table;
   int r = 0;
-  if (value_count (value_get (table, "columnDefinitions")))
-    g->columns = value_get (table, "columnDefinitions");
-  for (value_items (g->columns, it))
-    t.n_columns += shown (g, *it);
-  if (!value_count (value_get (table, "rows")))
+  if (value_count (value_get (answer, "columnDefinitions")))
+    g->columns = value_get (answer, "columnDefinitions");
+  if (!value_count (value_get (answer, "rows")))
     return 0;
-  if (head && !c->flags.no_headers) {
-    if (g->printed)
-      putchar ('\n');
-    r = add_head (c, g, &t, namespaces);
+  if (!t->n_columns) {
+    t->n_columns = (size_t) namespaces + c->flags.show_labels;
+    for (value_items (g->columns, it))
+      t->n_columns += shown (g, *it);
+    if (head && !c->flags.no_headers)
+      r = add_head (c, g, t, namespaces);
   }
-  for (value_items (value_get (table, "rows"), it))
-    if (!r && !(r = add_row (c, g, res, *it, &t, namespaces)))
-      g->printed++;
-  if (r)
-    return err_set (err, r, "table");
-  ctl_table_print (&t, stdout);
-  return 0;
+  for (value_items (value_get (answer, "rows"), it))
+    if (!r)
+      r = add_row (c, g, res, *it, t, namespaces);
+  return r ? err_set (err, r, "table") : 0;
 }
 
 /* ---- watching ---- */
@@ -121,7 +129,12 @@ print_event (struct watch *w, const char *text, size_t n)
   object = value_get (event, "object");
   if (value_string_is (value_get (event, "type"), "ERROR"))
     return err_set (w->err, ERR_COMPACTED, "Error from server (%s): %s", value_path_string (object, "reason", "Unknown"), value_path_string (object, "message", ""));
-  return w->g->objects ? ctl_print_object (c, object, w->err) : print_table (c, w->g, w->res, object, false, w->err);
+  if (w->g->objects)
+    return ctl_print_object (c, object, w->err);
+  if (!(r = add_table (c, w->g, w->res, object, false, w->err)))
+    ctl_table_print (&w->g->table, stdout);
+  w->g->table = (struct ctl_table){0};
+  return r;
 }
 
 /* An event's memory ends with it: a watch may last for days. */
@@ -214,7 +227,6 @@ get_one (struct ctl *c, const struct ctl_resource *res, const char *name, void *
   struct get *g = arg;
   const char *token = NULL, *version = NULL;
   struct value *answer;
-  bool first = true;
   int r;
   if (g->count_only) {
     g->types++;
@@ -225,12 +237,13 @@ get_one (struct ctl *c, const struct ctl_resource *res, const char *name, void *
   do {
     if ((r = get_page (c, g, res, name, token, &answer, err)) < 0)
       return r == ERR_NOT_FOUND && name && c->flags.ignore_not_found ? 0 : r;
-    if ((r = g->objects ? print_objects (c, g, res, answer, name, err) : print_table (c, g, res, answer, first, err)))
+    if ((r = g->objects ? print_objects (c, g, res, answer, name, err) : add_table (c, g, res, answer, true, err)))
       return r;
     token = value_path_string (answer, "metadata.continue", NULL);
     version = value_path_string (answer, "metadata.resourceVersion", version);
-    first = false;
   } while (token && *token);
+  if (g->types > 1 || c->flags.watch)
+    flush_table (c, g);
   if (!c->flags.watch)
     return 0;
   if (g->types > 1)
@@ -249,10 +262,12 @@ verb_get (struct ctl *c, int argc, char **argv, struct err *err)
     return r;
   g.count_only = false;
   if (argc > 1 && !strchr (argv[0], ',') && !strchr (argv[0], '/'))
-    g.types = 1; /* several names of one type: one table would be nicer, rows without the prefix are right */
+    g.types = 1; /* several names of one type */
   if (g.objects && argc > 2)
     g.types = 2;
-  if ((r = ctl_targets (c, argc, argv, get_one, &g, err)))
+  r = ctl_targets (c, argc, argv, get_one, &g, err);
+  flush_table (c, &g); /* what was found before a failure too */
+  if (r)
     return r;
   if (!g.objects && !g.printed && !c->flags.watch && !c->flags.ignore_not_found) {
     if (c->flags.all_namespaces)

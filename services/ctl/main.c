@@ -1,5 +1,6 @@
 #include "services/ctl/ctl.h"
 
+#include <poll.h>
 #include <signal.h>
 
 #include "base/log.h"
@@ -59,8 +60,12 @@ run (struct ctl *c, int argc, char **argv)
   r = c->verb->run (c, argc, argv, &err);
   if (!r && !arena_ok (&c->arena))
     r = err_set (&err, ERR_NOMEM, "%s", c->verb->name);
-  if (!r && (fflush (stdout) || ferror (stdout)))
+  if (!r && (fflush (stdout) || ferror (stdout))) {
+    struct pollfd reader = {.fd = STDOUT_FILENO, .events = POLLOUT};
+    if (poll (&reader, 1, 0) == 1 && (reader.revents & POLLERR)) /* "| head" has seen enough */
+      return 1;
     r = err_set (&err, ERR_IO, "write the output");
+  }
   if (r < 0)
     fprintf (stderr, "%s%s\n", strncmp (err.text, "Error from server", 17) ? "error: " : "", err.text);
   return r < 0 ? 1 : r;

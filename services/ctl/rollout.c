@@ -110,7 +110,7 @@ look (struct wait *w, struct arena *a, const struct value *o)
   if (w->failed || (text && !strcmp (text, w->last)))
     return;
   if (text) {
-    printf ("Waiting for \"%s\" rollout to finish: %s\n", w->name, text);
+    printf ("Waiting for %.*s \"%s\" rollout to finish: %s\n", (int) strlen (w->resource) - 1, w->resource, w->name, text);
     snprintf (w->last, sizeof w->last, "%s", text);
   }
   fflush (stdout);
@@ -162,7 +162,7 @@ status (struct ctl *c, const struct ctl_resource *res, const char *name, void *a
   if (w.failed)
     return w.failed;
   if (w.done)
-    printf ("%s \"%s\" successfully rolled out\n", ctl_resource_title (c, res), name);
+    printf ("%.*s \"%s\" successfully rolled out\n", (int) strlen (res->resource) - 1, res->resource, name);
   else if (r < 0)
     return r;
   else if (!c->flags.no_wait)
