@@ -187,7 +187,7 @@ static void
 question (void *arg, struct dns_request *rq)
 {
   struct dns *d = arg;
-  AUTO_ARENA struct arena a;
+  AUTO_ARENA struct arena a = { 0 };
   struct dns_decision k;
   arena_init (&a, 16u << 20);
   if (!d->ready || dns_decide (&d->view, &rq->query.question, d->turn++, &a, &k, NULL) != 0)

@@ -71,7 +71,7 @@ mark_key (void *ctx, const char *key)
 static void
 slice_changed (void *arg, struct object *old, struct object *new_, uint64_t revision)
 {
-  AUTO_ARENA struct arena a;
+  AUTO_ARENA struct arena a = { 0 };
   (void) revision;
   arena_init (&a, 0);
   if (old)
@@ -108,7 +108,7 @@ static void
 decide (struct proxy *p, const char *key, struct buf *script)
 {
   struct object *o = informer_get_key (p->services, key);
-  AUTO_ARENA struct arena a;
+  AUTO_ARENA struct arena a = { 0 };
   struct gather g = { .a = &a };
   struct err err = { 0 };
   struct proxy_service *s;

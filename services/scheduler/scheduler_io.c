@@ -60,7 +60,7 @@ static void
 pod_changed (void *arg, struct object *old, struct object *new_, uint64_t revision)
 {
   struct scheduler *s = arg;
-  AUTO_ARENA struct arena a;
+  AUTO_ARENA struct arena a = { 0 };
   struct err err = { 0 };
   struct sched_pod *p;
   const struct value *v;
@@ -106,7 +106,7 @@ static void
 node_changed (void *arg, struct object *old, struct object *new_, uint64_t revision)
 {
   struct scheduler *s = arg;
-  AUTO_ARENA struct arena a;
+  AUTO_ARENA struct arena a = { 0 };
   struct err err = { 0 };
   (void) revision;
   arena_init (&a, 0);
@@ -122,7 +122,7 @@ static void
 namespace_changed (void *arg, struct object *old, struct object *new_, uint64_t revision)
 {
   struct scheduler *s = arg;
-  AUTO_ARENA struct arena a;
+  AUTO_ARENA struct arena a = { 0 };
   struct err err = { 0 };
   (void) revision;
   arena_init (&a, 0);
@@ -136,7 +136,7 @@ static void
 pdb_changed (void *arg, struct object *old, struct object *new_, uint64_t revision)
 {
   struct scheduler *s = arg;
-  AUTO_ARENA struct arena a;
+  AUTO_ARENA struct arena a = { 0 };
   struct err err = { 0 };
   (void) revision;
   arena_init (&a, 0);
@@ -167,7 +167,7 @@ static void
 event (struct scheduler *s, const char *key, const char *type, const char *reason, const char *text)
 {
   struct object *o = informer_get_key (s->informers[PODS], key);
-  AUTO_ARENA struct arena a;
+  AUTO_ARENA struct arena a = { 0 };
   struct actions as;
   struct value *v;
   arena_init (&a, 0);
@@ -214,7 +214,7 @@ bind_pod (struct scheduler *s, struct sched_pod *p, const char *node)
 {
   struct object *o = informer_get_key (s->informers[PODS], p->key);
   struct binding *b = mem_zalloc (sizeof *b);
-  AUTO_ARENA struct arena a;
+  AUTO_ARENA struct arena a = { 0 };
   struct actions as;
   struct value *body;
   struct action *x;
@@ -305,7 +305,7 @@ static void
 refuse_pod (struct scheduler *s, const struct sched_pod *p, const struct sched_result *r)
 {
   struct object *o = informer_get_key (s->informers[PODS], p->key);
-  AUTO_ARENA struct arena a;
+  AUTO_ARENA struct arena a = { 0 };
   struct actions as;
   struct value *v, *patch;
   const char *nominate = r->n_victims ? r->node : NULL;
@@ -347,7 +347,7 @@ turn (void *arg)
     return;
   for (int i = 0; i < BATCH && s->n_bindings < s->config->max_binding; i++) {
     const char *key = schedule_queue_pop (s->queue, mono_now ());
-    AUTO_ARENA struct arena a;
+    AUTO_ARENA struct arena a = { 0 };
     struct sched_result r;
     struct sched_pod *p;
     struct err err = { 0 };
