@@ -36,12 +36,14 @@ answer_conflicts (struct request *rq, const struct apply_conflict *c, size_t n)
   struct value *details = status_details (a, rq->info.group, rq->info.resource, rq->info.name), *causes = value_array (a);
   struct buf text = BUF_INIT;
   for (size_t i = 0; i < n; i++) {
-    const char *who = arena_printf (a, "conflict with \"%s\"%s%s%s using %s%s%s", c[i].manager, c[i].subresource && *c[i].subresource ? " with subresource \"" : "",
-                                    c[i].subresource ? c[i].subresource : "", c[i].subresource && *c[i].subresource ? "\"" : "",
-                                    c[i].group_version, c[i].time && *c[i].time ? " at " : "", c[i].time ? c[i].time : "");
+    bool sub = c[i].subresource && *c[i].subresource, update = c[i].group_version && *c[i].group_version, timed = c[i].time && *c[i].time;
+    const char *who = arena_printf (a, "conflict%s with \"%s\"%s%s%s%s%s%s%s", n == 1 ? "" : "s", c[i].manager, sub ? " with subresource \"" : "",
+                                    sub ? c[i].subresource : "", sub ? "\"" : "", update ? " using " : "", update ? c[i].group_version : "",
+                                    update && timed ? " at " : "", update && timed ? c[i].time : "");
+    const char *single = arena_printf (a, "conflict%s", who ? who + (n == 1 ? 8 : 9) : "");
     struct value *cause = value_map (a);
     value_set_string (a, cause, "reason", "FieldManagerConflict");
-    value_set_string (a, cause, "message", who);
+    value_set_string (a, cause, "message", single);
     value_set_string (a, cause, "field", c[i].field);
     value_append (a, causes, cause);
     bool first = i == 0 || strcmp (c[i].manager, c[i - 1].manager) != 0;

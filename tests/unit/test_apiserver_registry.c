@@ -246,6 +246,27 @@ test_patch__each_type__applied (void **state)
 }
 
 static void
+test_apply__two_managers__conflict_until_forced (void **state)
+{
+  (void) state;
+#define APPLY "application/apply-patch+yaml"
+#define CM(v) "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\ndata:\n  k: " v "\n"
+  struct value *v = call (201, "PATCH", CMS "/a?fieldManager=one", APPLY, CM ("x"));
+  is (v, "metadata.managedFields.0.manager", "one");
+  is (v, "metadata.managedFields.0.operation", "Apply");
+  const char *revision = value_path_string (v, "metadata.resourceVersion", "");
+  v = call (200, "PATCH", CMS "/a?fieldManager=one", APPLY, CM ("x"));
+  is (v, "metadata.resourceVersion", revision);
+  v = call (409, "PATCH", CMS "/a?fieldManager=two", APPLY, CM ("w"));
+  is (v, "details.causes.0.reason", "FieldManagerConflict");
+  is (v, "details.causes.0.field", ".data.k");
+  is (v, "message", "Apply failed with 1 conflict: conflict with \"one\": .data.k");
+  v = call (200, "PATCH", CMS "/a?fieldManager=two&force=true", APPLY, CM ("w"));
+  is (v, "data.k", "w");
+  (void) call (422, "PATCH", CMS "/a", APPLY, CM ("z"));
+}
+
+static void
 test_dry_run__create_and_delete__nothing_changes (void **state)
 {
   (void) state;
@@ -474,6 +495,7 @@ main (void)
     T (test_create__malformed_or_invalid__4xx_and_nothing_stored),
     T (test_update__stale_revision__conflict),
     T (test_patch__each_type__applied),
+    T (test_apply__two_managers__conflict_until_forced),
     T (test_dry_run__create_and_delete__nothing_changes),
     T (test_delete__finalizer__stays_until_it_is_taken_away),
     T (test_delete__precondition_of_another_uid__conflict),
