@@ -164,6 +164,15 @@ binding_free (struct binding *b)
 }
 
 static void
+written (void *arg, size_t done, int code, const char *text)
+{
+  (void) arg;
+  (void) done;
+  if (code >= 400 && code != 404 && code != 409)
+    log_warn ("condition or event not written", "code=%d error=\"%s\"", code, text);
+}
+
+static void
 event (struct scheduler *s, const char *key, const char *type, const char *reason, const char *text)
 {
   struct object *o = informer_get_key (s->informers[PODS], key);
@@ -175,7 +184,7 @@ event (struct scheduler *s, const char *key, const char *type, const char *reaso
   if (!o || !(v = object_value (o, &a)))
     return;
   actions_event (&as, v, type, reason, s->config->scheduler_name, "%s", text);
-  actions_run (s->ctx->api, &as, o->revision, NULL, NULL);
+  actions_run (s->ctx->api, &as, o->revision, written, NULL);
 }
 
 static void
@@ -252,15 +261,6 @@ bind_pod (struct scheduler *s, struct sched_pod *p, const char *node)
 
 /* ---- what cannot be placed ---- */
 
-static void
-condition_written (void *arg, size_t done, int code, const char *text)
-{
-  (void) arg;
-  (void) done;
-  if (code >= 400 && code != 404 && code != 409)
-    log_warn ("pod condition not written", "code=%d error=\"%s\"", code, text);
-}
-
 static bool
 condition_is (const struct value *pod, const char *message)
 {
@@ -324,7 +324,7 @@ refuse_pod (struct scheduler *s, const struct sched_pod *p, const struct sched_r
     evict (s, &as, r->victims[i], p);
   actions_event (&as, v, "Warning", "FailedScheduling", s->config->scheduler_name, "%s", r->message);
   if (arena_ok (&a))
-    actions_run (s->ctx->api, &as, o->revision, condition_written, NULL);
+    actions_run (s->ctx->api, &as, o->revision, written, NULL);
 }
 
 /* ---- the turn ---- */
