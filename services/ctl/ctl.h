@@ -68,6 +68,8 @@ struct ctl_request {
 int ctl_request (struct ctl *c, const struct ctl_request *rq, struct buf *out, struct err *err);
 /* The same, the answer's JSON as a tree in c->arena. */
 int ctl_request_json (struct ctl *c, const struct ctl_request *rq, struct value **ret, struct err *err);
+/* err's text from a refusal's status and body; the code that fits its reason. */
+int ctl_refused (struct ctl *c, int status, const struct buf *body, struct err *err);
 int ctl_get (struct ctl *c, const char *path, struct value **ret, struct err *err);
 
 /* ---- resource.c ---- */

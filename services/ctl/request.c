@@ -5,9 +5,8 @@
 
 #define REQUEST_TIMEOUT_MS 60000
 
-/* The text of a refusal, and the code that fits its reason. */
-static int
-refused (struct ctl *c, int status, const struct buf *body, struct err *err)
+int
+ctl_refused (struct ctl *c, int status, const struct buf *body, struct err *err)
 {
   static const struct {
     const char *reason;
@@ -56,7 +55,7 @@ ctl_request (struct ctl *c, const struct ctl_request *rq, struct buf *out, struc
   if (body.failed)
     return err_set (err, ERR_NOMEM, "answer");
   if (r >= 400 || r < 200)
-    return refused (c, r, &body, err);
+    return ctl_refused (c, r, &body, err);
   if (out)
     buf_append (out, body.data, body.len);
   return out && out->failed ? err_set (err, ERR_NOMEM, "answer") : r;

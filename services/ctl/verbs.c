@@ -7,6 +7,7 @@ const struct ctl_verb ctl_verbs[] = {
     {"create", "-f FILE", "make new objects of a manifest", "filename namespace output", 0, 0, verb_create},
     {"delete", "TYPE NAME... | TYPE/NAME... | -f FILE", "delete objects", "filename namespace selector all grace-period cascade no-wait timeout ignore-not-found", 0, -1, verb_delete},
     {"logs", "POD", "print a container's output", "namespace container follow previous timestamps tail since-seconds", 1, 1, verb_logs},
+    {"exec", "POD -- COMMAND [ARG...]", "run a command in a container", "namespace container stdin tty", 2, -1, verb_exec},
     {"scale", "TYPE/NAME... --replicas=N", "set how many replicas there are", "namespace replicas", 1, -1, verb_scale},
     {"rollout status", "TYPE/NAME", "wait until a rollout is complete", "namespace timeout no-wait", 1, 2, verb_rollout_status},
     {"rollout restart", "TYPE/NAME...", "replace all pods, as the strategy says", "namespace", 1, -1, verb_rollout_restart},
