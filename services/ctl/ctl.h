@@ -21,7 +21,7 @@ struct ctl;
 struct ctl_flags {
   const char *kubeconfig, *context, *dir, *namespace_, *output, *selector, *field_selector, *container, *command;
   const char *replicas, *tail, *since, *grace_period, *cascade, *timeout, *file, *store, *kubelet, *revision, *api_group;
-  bool all_namespaces, watch, follow, previous, timestamps, force, all, no_wait, ignore_not_found, no_headers, show_labels, stdin_, tty, help;
+  bool all_namespaces, watch, follow, previous, timestamps, force, all, no_wait, ignore_not_found, no_headers, show_labels, managed_fields, stdin_, tty, help;
 };
 struct ctl_verb {
   const char *name;     /* may be two words: "rollout status" */

@@ -21,6 +21,7 @@ static const struct flag {
     FLAG ("watch", 'w', watch, "go on with the changes"),
     FLAG ("no-headers", 0, no_headers, "no head line"),
     FLAG ("show-labels", 0, show_labels, "labels as the last column"),
+    FLAG ("show-managed-fields", 0, managed_fields, "with who owns which field"),
     FLAG ("ignore-not-found", 0, ignore_not_found, "what is not there is no failure"),
     TEXT ("filename", 'f', file, "manifest, - for standard input"),
     FLAG ("force-conflicts", 0, force, "take fields over from other managers"),
@@ -157,6 +158,6 @@ ctl_flags_help (const char *allowed, FILE *to)
       fprintf (to, "  -%c, ", f->letter);
     else
       fputs ("      ", to);
-    fprintf (to, "--%-18s %s\n", f->name, f->help);
+    fprintf (to, "--%-20s %s\n", f->name, f->help);
   }
 }

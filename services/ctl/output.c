@@ -51,6 +51,15 @@ print_name (struct ctl *c, const struct value *v, struct err *err)
   return 0;
 }
 
+/* Who owns which field is noise to a reader. */
+static void
+drop_managed_fields (const struct value *v)
+{
+  value_unset (value_get (v, "metadata"), "managedFields");
+  for (value_items (value_get (v, "items"), it))
+    value_unset (value_get (*it, "metadata"), "managedFields");
+}
+
 int
 ctl_print_object (struct ctl *c, const struct value *v, struct err *err)
 {
@@ -58,6 +67,8 @@ ctl_print_object (struct ctl *c, const struct value *v, struct err *err)
   struct buf out AUTO_BUF = BUF_INIT;
   if (!strcmp (form, "name"))
     return print_name (c, v, err);
+  if (!c->flags.managed_fields)
+    drop_managed_fields (v);
   if (!strncmp (form, "jsonpath=", 9))
     return print_path (c, form + 9, v, err);
   if (!strcmp (form, "json")) {

@@ -29,6 +29,64 @@ ctl_refused (struct ctl *c, int status, const struct buf *body, struct err *err)
   return err_set (err, ERR_INVALID, "Error from server%s%s%s: %s", *reason ? " (" : "", reason, *reason ? ")" : "", message);
 }
 
+/* ---- a streamed answer: the headers tell whether it is one ---- */
+
+struct stream {
+  const struct ctl_request *rq;
+  struct loop *loop;
+  struct buf *refusal;
+  int status, failed;
+  struct err *err;
+};
+
+static void
+stream_headers (void *arg, int status, const struct http_header *headers)
+{
+  struct stream *s = arg;
+  (void) headers;
+  s->status = status;
+}
+
+static bool
+stream_data (void *arg, const void *data, size_t len)
+{
+  struct stream *s = arg;
+  if (s->status >= 200 && s->status < 400)
+    return s->rq->on_data (s->rq->arg, data, len);
+  buf_append (s->refusal, data, len);
+  return !s->refusal->failed;
+}
+
+static void
+stream_done (void *arg, const struct http_response *response)
+{
+  struct stream *s = arg;
+  if (response->error && response->error->code != ERR_CANCELLED)
+    s->failed = err_set (s->err, response->error->code, "%s", response->error->text);
+  loop_stop (s->loop);
+}
+
+/* The status, or ERR_*; a refusal's body is in out. A stream that on_data ended is a good one. */
+static int
+stream (struct ctl *c, const struct ctl_request *rq, struct http_call_config *call, struct buf *out, struct err *err)
+{
+  struct stream s = {.rq = rq, .refusal = out, .loop = loop_new (err), .err = err};
+  struct http_client *client = s.loop ? http_client_new (s.loop, &c->tls, 0, err) : NULL;
+  int r = client ? 0 : ERR_NOMEM;
+  out->limit_bytes = 1 << 20;
+  call->on_headers = stream_headers;
+  call->on_data = stream_data;
+  call->on_done = stream_done;
+  call->arg = &s;
+  if (!r && !(r = http_call (client, call, NULL, err))) {
+    loop_run (s.loop);
+    r = s.failed ? s.failed : s.status;
+  }
+  http_client_free (client);
+  loop_free (s.loop);
+  return r;
+}
+
 int
 ctl_request (struct ctl *c, const struct ctl_request *rq, struct buf *out, struct err *err)
 {
@@ -37,7 +95,7 @@ ctl_request (struct ctl *c, const struct ctl_request *rq, struct buf *out, struc
   size_t n = 0;
   int r = ctl_config (c, err);
   struct http_call_config call = {.method = rq->method, .headers = headers, .body = rq->body, .body_len = rq->body_len, .timeout_ms = rq->endless ? 0 : REQUEST_TIMEOUT_MS,
-                                  .response_limit_bytes = 512u << 20, .on_data = rq->on_data, .arg = rq->arg};
+                                  .response_limit_bytes = 512u << 20};
   if (r)
     return r;
   headers[n++] = (struct http_header){"user-agent", "kubusctl"};
@@ -50,7 +108,7 @@ ctl_request (struct ctl *c, const struct ctl_request *rq, struct buf *out, struc
   call.url = arena_printf (&c->arena, "%s%s", c->server, rq->path);
   if (!arena_ok (&c->arena))
     return err_set (err, ERR_NOMEM, "request");
-  if ((r = http_call_wait (&c->tls, &call, &body, err)) < 0)
+  if ((r = rq->on_data ? stream (c, rq, &call, &body, err) : http_call_wait (&c->tls, &call, &body, err)) < 0)
     return err_wrap (err, "%s", c->server), r;
   if (body.failed)
     return err_set (err, ERR_NOMEM, "answer");

@@ -1,7 +1,7 @@
 #include "services/ctl/ctl.h"
 
 const struct ctl_verb ctl_verbs[] = {
-    {"get", "TYPE[,TYPE] [NAME...] | TYPE/NAME...", "print objects", "namespace all-namespaces output selector field-selector watch no-headers show-labels ignore-not-found", 1, -1, verb_get},
+    {"get", "TYPE[,TYPE] [NAME...] | TYPE/NAME...", "print objects", "namespace all-namespaces output selector field-selector watch no-headers show-labels show-managed-fields ignore-not-found", 1, -1, verb_get},
     {"describe", "TYPE [NAME...] | TYPE/NAME...", "print objects in detail, with their events", "namespace all-namespaces selector", 1, -1, verb_describe},
     {"apply", "-f FILE", "make objects as a manifest says (server-side apply)", "filename namespace force-conflicts output", 0, 0, verb_apply},
     {"create", "-f FILE", "make new objects of a manifest", "filename namespace output", 0, 0, verb_create},
