@@ -92,7 +92,7 @@ term_holds (const struct value *term, const struct value *node)
 void
 daemonset_fits (const struct value *ds, const struct value *node, bool *ret_run, bool *ret_continue)
 {
-  struct arena a AUTO_ARENA;
+  struct arena a AUTO_ARENA = {0};
   arena_init (&a, 1u << 20);
   *ret_run = *ret_continue = false;
   struct value *spec = value_clone (&a, value_path (ds, "spec.template.spec"));

@@ -97,7 +97,7 @@ void
 view_each (const struct view *v, const char *informer, void (*cb) (void *arg, const struct value *o), void *arg)
 {
   struct watched *w = watched_find (v->manager, informer);
-  struct arena a AUTO_ARENA;
+  struct arena a AUTO_ARENA = {0};
   arena_init (&a, RUN_ARENA_BYTES);
   for (struct object *o = NULL; w && (o = informer_next (w->informer, NULL, o));)
     {

@@ -118,7 +118,7 @@ on_written (void *arg, const struct err *transport, int code, const struct value
 static void
 publish (struct membership *s, const struct shard_view *view)
 {
-  struct arena a AUTO_ARENA;
+  struct arena a AUTO_ARENA = {0};
   arena_init (&a, 1u << 20);
   char now[CLOCK_RFC3339_SIZE], members[SHARD_MEMBERS_MAX * SHARD_NAME_SIZE];
   wall_format_micro (wall_now (), now);
@@ -224,7 +224,7 @@ remove_dead (struct membership *s)
 {
   for (size_t i = 0; i < s->n_instances; i++)
     {
-      struct arena a AUTO_ARENA;
+      struct arena a AUTO_ARENA = {0};
       char name[128], revision[24];
       snprintf (name, sizeof name, LEASE_PREFIX "%s", s->instances[i].name);
       const struct object *o = informer_get (s->leases, LEASE_NAMESPACE, name);
@@ -293,7 +293,7 @@ on_change (void *arg, struct object *old, struct object *new_, uint64_t revision
     }
   else
     {
-      struct arena a AUTO_ARENA;
+      struct arena a AUTO_ARENA = {0};
       arena_init (&a, 1u << 20);
       const struct value *v = object_value (new_, &a);
       struct shard_view view;

@@ -446,7 +446,7 @@ import_source (struct source *src, struct err *err)
 int
 image_import (struct image_store *s, const char *path, const char *override, struct arena *a, struct value *ret_names, struct err *err)
 {
-  struct arena local AUTO_ARENA;
+  struct arena local AUTO_ARENA = {0};
   struct source src = {.s = s, .a = &local, .files = map_new (free), .override = override};
   struct err ignored;
   struct stat st;

@@ -63,7 +63,7 @@ image_check (const struct value *manifest, const struct value *config, struct er
 static int
 save_refs (struct image_store *s, struct err *err)
 {
-  struct arena a AUTO_ARENA;
+  struct arena a AUTO_ARENA = {0};
   struct buf b AUTO_BUF = BUF_INIT;
   struct value *root;
   char *path AUTO_FREE = mem_printf ("%s/refs.json", s->root);
@@ -82,7 +82,7 @@ save_refs (struct image_store *s, struct err *err)
 static int
 load_refs (struct image_store *s, struct err *err)
 {
-  struct arena a AUTO_ARENA;
+  struct arena a AUTO_ARENA = {0};
   struct value *root = NULL;
   char *path AUTO_FREE = mem_printf ("%s/refs.json", s->root);
   int rc;
@@ -262,7 +262,7 @@ find (struct image_store *s, const char *ref, char out[IMAGE_DIGEST_SIZE], struc
     }
   }
   for (size_t it = 0; digest && !found && map_next (s->refs, &it, &key, &v);) {
-    struct arena a AUTO_ARENA;
+    struct arena a AUTO_ARENA = {0};
     struct value *m = NULL;
     char *path AUTO_FREE = image_blob_path (s, v);
     arena_init (&a, 0);
@@ -343,7 +343,7 @@ image_unpin (struct image_store *s, const char *manifest)
 static void
 mark (struct image_store *s, struct map *keep, const char *manifest_digest)
 {
-  struct arena a AUTO_ARENA;
+  struct arena a AUTO_ARENA = {0};
   struct value *manifest = NULL, *config = NULL;
   char *path AUTO_FREE = image_blob_path (s, manifest_digest);
   char *config_path AUTO_FREE = NULL;

@@ -112,7 +112,7 @@ log_tail (const char *path, struct buf *out)
 static char *
 termination_message (struct pod *p, struct ctr *c, int exit_code, const char *log_path)
 {
-  struct arena a AUTO_ARENA;
+  struct arena a AUTO_ARENA = {0};
   struct buf b AUTO_BUF = BUF_INIT;
   const char *path;
   arena_init (&a, 0);

@@ -259,7 +259,7 @@ on_posted (void *arg, int code, const struct value *object, const char *text)
 void
 pod_post_status (struct pod *p)
 {
-  struct arena a AUTO_ARENA;
+  struct arena a AUTO_ARENA = {0};
   struct value *status;
   struct tree *built;
   int64_t now = pod_now_ms ();

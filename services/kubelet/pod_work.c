@@ -94,7 +94,7 @@ fetched (struct fetch *f)
     } else if (!p->refs) {
       /* No server: what was known before the node went down will do. */
       struct buf b AUTO_BUF = BUF_INIT;
-      struct arena a AUTO_ARENA;
+      struct arena a AUTO_ARENA = {0};
       struct value *v = NULL;
       char *path AUTO_FREE = mem_printf ("%s/refs.json", p->dir);
       arena_init (&a, 0);
@@ -566,7 +566,7 @@ pod_start (struct pod *p, size_t i, int64_t backoff_ms)
   j->object = tree_ref (p->object);
   j->spec = tree_ref (p->spec);
   if (!p->refs) { /* adopted: fetched when it was set up, in another life */
-    struct arena a AUTO_ARENA;
+    struct arena a AUTO_ARENA = {0};
     struct buf b AUTO_BUF = BUF_INIT;
     struct value *v = NULL;
     char *path AUTO_FREE = mem_printf ("%s/refs.json", p->dir);

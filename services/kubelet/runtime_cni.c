@@ -52,7 +52,7 @@ portmap_config (struct arena *a)
 int
 cni_write_config (struct crun *c, struct err *err)
 {
-  struct arena a AUTO_ARENA;
+  struct arena a AUTO_ARENA = {0};
   struct buf b AUTO_BUF = BUF_INIT;
   struct value *root, *plugins;
   char *dir AUTO_FREE = mem_printf ("%s/kubelet/cni/net.d", c->dir), *path AUTO_FREE = mem_printf ("%s/kubelet/cni/net.d/10-kubus.conflist", c->dir);
@@ -162,7 +162,7 @@ host_ports (struct arena *a, const struct value *pod)
 int
 cni_add (struct crun *c, const char *uid, const struct value *pod, const char *netns, struct sandbox_status *ret, struct err *err)
 {
-  struct arena a AUTO_ARENA;
+  struct arena a AUTO_ARENA = {0};
   struct value *result = NULL, *saved, *mappings;
   struct buf b AUTO_BUF = BUF_INIT;
   char *path AUTO_FREE = cache_path (c, uid), *dir AUTO_FREE = mem_printf ("%s/kubelet/cni/cache", c->dir);
@@ -207,7 +207,7 @@ cni_add (struct crun *c, const char *uid, const struct value *pod, const char *n
 int
 cni_del (struct crun *c, const char *uid, const char *netns, struct err *err)
 {
-  struct arena a AUTO_ARENA;
+  struct arena a AUTO_ARENA = {0};
   struct buf b AUTO_BUF = BUF_INIT;
   struct value *saved = NULL, *result;
   char *path AUTO_FREE = cache_path (c, uid);
@@ -234,7 +234,7 @@ cni_del (struct crun *c, const char *uid, const char *netns, struct err *err)
 int
 cni_cached (struct crun *c, const char *uid, struct sandbox_status *ret)
 {
-  struct arena a AUTO_ARENA;
+  struct arena a AUTO_ARENA = {0};
   struct buf b AUTO_BUF = BUF_INIT;
   struct value *saved = NULL;
   char *path AUTO_FREE = cache_path (c, uid);

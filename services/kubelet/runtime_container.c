@@ -89,7 +89,7 @@ unmount_root (const char *bundle, struct err *err)
 static int
 write_config (struct crun *c, const struct container_config *cc, const char *bundle, struct err *err)
 {
-  struct arena a AUTO_ARENA;
+  struct arena a AUTO_ARENA = {0};
   struct buf b AUTO_BUF = BUF_INIT;
   struct value *spec = NULL;
   char *path AUTO_FREE = mem_printf ("%s/config.json", bundle), *rootfs AUTO_FREE = mem_printf ("%s/rootfs", bundle);
@@ -181,7 +181,7 @@ static int
 read_answer (int fd, int *ret_pid, struct err *err)
 {
   struct buf b AUTO_BUF = {.limit_bytes = 1 << 20};
-  struct arena a AUTO_ARENA;
+  struct arena a AUTO_ARENA = {0};
   struct value *v = NULL;
   mono_t start = mono_now ();
   const char *message;
@@ -222,7 +222,7 @@ read_answer (int fd, int *ret_pid, struct err *err)
 static int
 run_conmon (struct crun *c, const struct container_config *cc, const char *bundle, int *ret_pid, struct err *err)
 {
-  struct arena a AUTO_ARENA;
+  struct arena a AUTO_ARENA = {0};
   struct conmon_args args = {.n = 0};
   int sync[2] = {-1, -1}, start[2] = {-1, -1}, rc;
   pid_t pid = -1;
@@ -389,7 +389,7 @@ int
 crun_container_signal (struct runtime *r, const char *id, int signo, struct err *err)
 {
   struct crun *c = (struct crun *) r;
-  struct arena a AUTO_ARENA;
+  struct arena a AUTO_ARENA = {0};
   struct container_record rec;
   char cgroup[512];
   int pid, fd AUTO_CLOSE = -1, rc;
@@ -410,7 +410,7 @@ int
 crun_container_remove (struct runtime *r, const char *id, struct err *err)
 {
   struct crun *c = (struct crun *) r;
-  struct arena a AUTO_ARENA;
+  struct arena a AUTO_ARENA = {0};
   struct container_record rec = {0};
   char *bundle AUTO_FREE = crun_bundle (c, id), *exit_file AUTO_FREE = mem_printf ("%s/run/exits/%s", c->dir, id);
   char *state AUTO_FREE = mem_printf ("%s/%s", c->crun_root, id);

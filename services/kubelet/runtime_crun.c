@@ -408,7 +408,7 @@ wrap_crun (struct crun *c, struct err *err)
 static int
 repin (struct crun *c, struct err *err)
 {
-  struct arena a AUTO_ARENA;
+  struct arena a AUTO_ARENA = {0};
   struct container_record *list = NULL;
   size_t n = 0;
   int rc;

@@ -32,7 +32,7 @@ container_id (const char *pod_uid, const char *container, unsigned attempt, char
 int
 crun_write_record (const struct crun *c, const struct container_record *rec, const char *cgroup, bool shared_pid, struct err *err)
 {
-  struct arena a AUTO_ARENA;
+  struct arena a AUTO_ARENA = {0};
   struct buf b AUTO_BUF = BUF_INIT;
   struct value *v;
   char *path AUTO_FREE = crun_path (c, rec->id, "record.json");
@@ -75,7 +75,7 @@ read_record (const struct crun *c, const char *id, struct arena *a, struct value
 int
 crun_cgroup_of (const struct crun *c, const char *id, char *out, size_t size)
 {
-  struct arena a AUTO_ARENA;
+  struct arena a AUTO_ARENA = {0};
   struct value *v = NULL;
   const char *cgroup;
   arena_init (&a, 0);
@@ -220,7 +220,7 @@ static void
 ended (struct watch *w)
 {
   struct crun *c = w->c;
-  struct arena a AUTO_ARENA;
+  struct arena a AUTO_ARENA = {0};
   struct container_record rec;
   char id[CONTAINER_ID_SIZE];
   struct err err;

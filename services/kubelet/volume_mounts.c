@@ -269,7 +269,7 @@ add_unique (struct arena *a, struct value *list, const char *text)
 static void
 write_resolv (const struct volumes_ctx *x, struct buf *b)
 {
-  struct arena a AUTO_ARENA;
+  struct arena a AUTO_ARENA = {0};
   struct value *servers, *search, *options;
   const struct value *config = value_path (x->pod, "spec.dnsConfig");
   const char *policy = value_path_string (x->pod, "spec.dnsPolicy", "ClusterFirst");

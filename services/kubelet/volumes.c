@@ -165,7 +165,7 @@ volume_path (const struct volumes_ctx *x, const struct value *volume, struct are
 static int
 set_up_payload (const struct volumes_ctx *x, const struct value *volume, const char *path, struct err *err)
 {
-  struct arena a AUTO_ARENA;
+  struct arena a AUTO_ARENA = {0};
   struct payload *p;
   const struct value *config = value_get (volume, "configMap"), *secret = value_get (volume, "secret"), *down = value_get (volume, "downwardAPI");
   const struct value *group = value_path (x->pod, "spec.securityContext.fsGroup");
@@ -259,7 +259,7 @@ set_up_host_path (const struct value *volume, struct err *err)
 int
 volumes_set_up (const struct volumes_ctx *x, struct err *err)
 {
-  struct arena a AUTO_ARENA;
+  struct arena a AUTO_ARENA = {0};
   arena_init (&a, 0);
   for (value_items (value_path (x->pod, "spec.volumes"), it)) {
     const char *path = volume_path (x, *it, &a);
