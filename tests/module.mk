@@ -24,12 +24,12 @@ UNIT_BIN    := $(filter $(B)/tests/unit/% $(B)/tests/sim/%,$(TEST_BIN))
 test: deps
 	@$(MAKE) --no-print-directory all tests
 	@$(MAKE) --no-print-directory tests-asan
-	@tests/run.sh $(TEST_BIN) $(FUZZ_BIN) $(patsubst build/%,build/asan/%,$(UNIT_BIN) $(FUZZ_BIN))
+	@tests/run.sh $(TEST_BIN) $(FUZZ_BIN) tests/e2e/control_plane.sh $(patsubst build/%,build/asan/%,$(UNIT_BIN) $(FUZZ_BIN))
 tests-asan:
 	@$(MAKE) --no-print-directory SAN=address,undefined unit-binaries
 unit-binaries: $(UNIT_BIN) $(FUZZ_BIN)
 check: all tests
-	@tests/run.sh $(TEST_BIN) $(FUZZ_BIN)
+	@tests/run.sh $(TEST_BIN) $(FUZZ_BIN) tests/e2e/control_plane.sh
 sim: $(filter $(B)/tests/sim/%,$(TEST_BIN))
 	@tests/run.sh $^
 fuzz: $(FUZZ_BIN)

@@ -11,5 +11,5 @@ look() { # WHAT PATTERN
 }
 calls='strcpy|strcat|strncpy|strncat|sprintf|vsprintf|gets|strtok|atoi|atol|atoll|alloca|system|popen|mktemp|tmpnam|gmtime|localtime|ctime|asctime|usleep'
 look banned "(^|[^a-zA-Z0-9_>.])($calls) ?\("
-look 'not initialised' 'AUTO_(ARENA|BUF|FREE|CLOSE|PKEY|X509) *[;,]'
+look 'not initialised' '[a-z_0-9] AUTO_(ARENA|BUF|FREE|CLOSE|PKEY|X509) *[;,]'
 exit $status

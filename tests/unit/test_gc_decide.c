@@ -37,7 +37,7 @@ test_gc_decide__tables_as_upstream (void **state)
   (void) state;
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
     {
-      struct arena a AUTO_ARENA;
+      struct arena a AUTO_ARENA = {0};
       struct actions as;
       arena_init (&a, 0);
       actions_init (&as, &a);

@@ -239,7 +239,7 @@ static void
 give_answer (void *arg)
 {
   struct answer *x = arg;
-  struct arena a AUTO_ARENA;
+  struct arena a AUTO_ARENA = {0};
   arena_init (&a, 0);
   x->cb (x->arg, NULL, 200, object_value (&x->stored->object, &a));
 }

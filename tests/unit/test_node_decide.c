@@ -38,7 +38,7 @@ test_node_decide__tables_as_upstream (void **state)
   (void) state;
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
     {
-      struct arena a AUTO_ARENA;
+      struct arena a AUTO_ARENA = {0};
       struct actions as;
       wall_t now;
       arena_init (&a, 0);
@@ -58,7 +58,7 @@ static void
 test_terminated_pods_decide__oldest_go_first (void **state)
 {
   (void) state;
-  struct arena a AUTO_ARENA;
+  struct arena a AUTO_ARENA = {0};
   struct actions as;
   arena_init (&a, 0);
   actions_init (&as, &a);

@@ -55,7 +55,7 @@ test_replicaset_decide__tables_as_upstream (void **state)
   (void) state;
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
     {
-      struct arena a AUTO_ARENA;
+      struct arena a AUTO_ARENA = {0};
       struct actions as;
       wall_t now;
       arena_init (&a, 0);
@@ -79,7 +79,7 @@ static void
 test_replicaset_decide__min_ready_seconds_looks_again (void **state)
 {
   (void) state;
-  struct arena a AUTO_ARENA;
+  struct arena a AUTO_ARENA = {0};
   struct actions as;
   wall_t now;
   arena_init (&a, 0);
