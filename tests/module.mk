@@ -19,14 +19,15 @@ tests: $(TEST_BIN) $(FUZZ_BIN)
 .PHONY: tests
 
 UNIT_BIN    := $(filter $(B)/tests/unit/% $(B)/tests/sim/%,$(TEST_BIN))
+JOBS        ?= $(shell nproc)
 
 # make test: everything; the sanitizer variants run the unit tests and simulations again.
 test: deps
-	@$(MAKE) --no-print-directory all tests
+	@$(MAKE) -j$(JOBS) --no-print-directory all tests
 	@$(MAKE) --no-print-directory tests-asan
 	@tests/run.sh $(TEST_BIN) $(FUZZ_BIN) tests/e2e/control_plane.sh $(patsubst build/%,build/asan/%,$(UNIT_BIN) $(FUZZ_BIN))
 tests-asan:
-	@$(MAKE) --no-print-directory SAN=address,undefined unit-binaries
+	@$(MAKE) -j$(JOBS) --no-print-directory SAN=address,undefined unit-binaries
 unit-binaries: $(UNIT_BIN) $(FUZZ_BIN)
 check: all tests
 	@tests/run.sh $(TEST_BIN) $(FUZZ_BIN) tests/e2e/control_plane.sh
