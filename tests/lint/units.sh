@@ -9,7 +9,7 @@ mkdir -p "$root/usr/lib/kubus/bin" "$root/usr/bin"
 for p in kubus kubus-{store,apiserver,controller,scheduler,kubelet,proxy,dns}; do
   printf '#!/bin/sh\n' >"$root/usr/lib/kubus/bin/$p"
 done
-printf '#!/bin/sh\n' >"$root/usr/bin/systemd-tmpfiles"
+for p in systemd-tmpfiles ip; do printf '#!/bin/sh\n' >"$root/usr/bin/$p"; done
 chmod 755 "$root"/usr/lib/kubus/bin/* "$root"/usr/bin/*
 # What our units lean on that the machine brings.
 for u in sysinit.target basic.target shutdown.target network.target multi-user.target system.slice -.slice; do
