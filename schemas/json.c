@@ -192,7 +192,7 @@ json_parse (struct arena *a, const char *text, size_t n, struct value **ret, con
   const char *what = "";
   char message[160];
   size_t offset;
-  int r = json_simdjson_parse (a, text, n, ret, ret_duplicate, &what);
+  int r = n ? json_simdjson_parse (a, text, n, ret, ret_duplicate, &what) : ERR_PARSE;
   if (r == JSON_BAD_NUMBER) {
     size_t wide_n;
     char *wide AUTO_FREE = widen_integers (text, n, &wide_n);

@@ -1,442 +1,371 @@
 #include "schemas/yaml.h"
 
-#include <errno.h>
-#include <math.h>
 #include <yaml.h>
 
 #include "schemas/json.h"
+#include "schemas/json_internal.h"
+#include "schemas/value_internal.h"
+#include "schemas/yaml_internal.h"
 
 #define DEPTH_MAX 512
 #define NODES_MAX 1000000
+#define ANCHORS_MAX 1000
+#define DOCUMENTS_MAX 10000
 
-struct loader {
+struct anchor {
+  const char *name;
+  struct value *value; /* NULL while it is being read */
+};
+struct reader {
   struct arena *a;
-  yaml_document_t *doc;
-  size_t nodes; /* made so far, aliases expanded */
+  yaml_parser_t parser;
+  struct anchor anchors[ANCHORS_MAX];
+  size_t n_anchors;
+  size_t nodes; /* with those that aliases stand for */
   struct err *err;
 };
 
-/* ---- plain scalars, by YAML 1.1 as go-yaml v2 resolves it ---- */
+static int read_node (struct reader *r, yaml_event_t *e, int depth, struct value **ret);
 
-static bool
-one_of (const char *s, const char *const *words)
+static int
+fail_at (struct reader *r, int code, yaml_mark_t at, const char *what)
 {
-  for (; *words; words++)
-    if (!strcmp (*words, s))
-      return true;
-  return false;
+  return err_set (r->err, code, "yaml: line %zu, column %zu: %s", at.line + 1, at.column + 1, what);
+}
+
+static int
+next (struct reader *r, yaml_event_t *e)
+{
+  if (yaml_parser_parse (&r->parser, e))
+    return 0;
+  memset (e, 0, sizeof *e);
+  if (r->parser.error == YAML_MEMORY_ERROR)
+    return err_set (r->err, ERR_NOMEM, "yaml: out of memory");
+  return fail_at (r, ERR_PARSE, r->parser.problem_mark, r->parser.problem ? r->parser.problem : "malformed");
+}
+
+static size_t
+count_nodes (const struct value *v)
+{
+  size_t n = 1;
+  for (value_items (v, it))
+    n += count_nodes (*it);
+  for (value_each (v, m))
+    n += count_nodes (m->value);
+  return n;
+}
+
+static int
+add_nodes (struct reader *r, size_t n)
+{
+  r->nodes += n;
+  if (r->nodes > NODES_MAX)
+    return err_set (r->err, ERR_LIMIT, "yaml: document of more than %d nodes with its aliases", NODES_MAX);
+  return 0;
+}
+
+/* Reserves the place of an anchor; *ret is its index or -1. */
+static int
+open_anchor (struct reader *r, const yaml_char_t *name, yaml_mark_t at, int *ret)
+{
+  *ret = -1;
+  if (!name)
+    return 0;
+  if (r->n_anchors == ANCHORS_MAX)
+    return fail_at (r, ERR_LIMIT, at, "too many anchors");
+  *ret = (int) r->n_anchors;
+  r->anchors[r->n_anchors++] = (struct anchor){arena_strdup (r->a, (const char *) name), NULL};
+  return arena_ok (r->a) ? 0 : err_set (r->err, ERR_NOMEM, "yaml: no room");
+}
+
+static int
+read_alias (struct reader *r, const yaml_event_t *e, struct value **ret)
+{
+  for (size_t i = r->n_anchors; i-- > 0;)
+    if (!strcmp (r->anchors[i].name, (const char *) e->data.alias.anchor)) {
+      int bad;
+      if (!r->anchors[i].value)
+        return fail_at (r, ERR_PARSE, e->start_mark, "an anchor's value contains itself");
+      if ((bad = add_nodes (r, count_nodes (r->anchors[i].value))))
+        return bad;
+      *ret = value_clone (r->a, r->anchors[i].value);
+      return *ret ? 0 : err_set (r->err, ERR_NOMEM, "yaml: no room");
+    }
+  return fail_at (r, ERR_PARSE, e->start_mark, "unknown anchor");
 }
 
 static bool
-integer (const char *s, int64_t *ret)
+tag_is (const yaml_char_t *tag, const char *name)
 {
-  char digits[80], *d = digits, *end;
-  const char *p = s;
-  int base = 10;
-  long long v;
-  if (*p == '+' || *p == '-')
-    *d++ = *p++;
-  if (*p == '0' && p[1]) {
-    base = p[1] == 'x' || p[1] == 'X' ? 16 : p[1] == 'b' || p[1] == 'B' ? 2 : 8;
-    p += base == 8 && p[1] != 'o' ? 1 : 2;
-  }
-  if (!*p || *p == '_')
-    return false;
-  for (; *p; p++) {
-    if (*p == '_')
-      continue;
-    if (d == digits + sizeof digits - 1)
-      return false;
-    *d++ = *p;
-  }
-  *d = 0;
-  errno = 0;
-  v = strtoll (digits, &end, base);
-  if (errno || *end || end == digits || (end == digits + 1 && (digits[0] == '-' || digits[0] == '+')))
-    return false;
-  *ret = v;
-  return true;
+  static const char prefix[] = "tag:yaml.org,2002:";
+  return tag && !strncmp ((const char *) tag, prefix, sizeof prefix - 1) && !strcmp ((const char *) tag + sizeof prefix - 1, name);
 }
 
-static bool
-real (const char *s, double *ret)
+static int
+read_scalar (struct reader *r, const yaml_event_t *e, struct value **ret)
 {
-  static const char *const inf[] = {".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF", NULL}, *const minus_inf[] = {"-.inf", "-.Inf", "-.INF", NULL},
-                                *const nan[] = {".nan", ".NaN", ".NAN", NULL};
-  char *end;
-  bool digit = false;
-  if (one_of (s, inf) || one_of (s, minus_inf)) {
-    *ret = *s == '-' ? -INFINITY : INFINITY;
-    return true;
+  const char *s = (const char *) e->data.scalar.value;
+  size_t n = e->data.scalar.length;
+  const yaml_char_t *tag = e->data.scalar.tag;
+  bool plain = e->data.scalar.style == YAML_PLAIN_SCALAR_STYLE && !(tag && !strcmp ((const char *) tag, "!"));
+  struct yaml_resolved v = {.type = YAML_SCALAR_STRING};
+  if (!tag_is (tag, "str") && (plain || tag_is (tag, "int") || tag_is (tag, "float") || tag_is (tag, "bool") || tag_is (tag, "null")))
+    v = yaml_resolve (s, n);
+  if (tag_is (tag, "binary"))
+    return fail_at (r, ERR_PARSE, e->start_mark, "!!binary is not supported");
+  if ((tag_is (tag, "int") && v.type != YAML_SCALAR_INT) || (tag_is (tag, "bool") && v.type != YAML_SCALAR_BOOL)
+      || (tag_is (tag, "float") && v.type != YAML_SCALAR_FLOAT && v.type != YAML_SCALAR_INT)
+      || (tag_is (tag, "null") && v.type != YAML_SCALAR_NULL))
+    return fail_at (r, ERR_PARSE, e->start_mark, "the scalar is not of its tag's type");
+  switch (v.type) {
+  case YAML_SCALAR_NULL:
+    *ret = value_null (r->a);
+    break;
+  case YAML_SCALAR_BOOL:
+    *ret = value_bool (r->a, v.b);
+    break;
+  case YAML_SCALAR_INT:
+    *ret = value_int (r->a, v.i);
+    break;
+  case YAML_SCALAR_FLOAT:
+    *ret = value_float (r->a, v.f);
+    break;
+  case YAML_SCALAR_NOT_FINITE:
+    return fail_at (r, ERR_PARSE, e->start_mark, "json: unsupported value: not a finite number");
+  default:
+    *ret = value_string_n (r->a, s, n);
   }
-  if (one_of (s, nan)) {
-    *ret = NAN;
-    return true;
-  }
-  for (const char *p = s; *p; p++) {
-    digit |= *p >= '0' && *p <= '9';
-    if (!strchr ("0123456789+-.eE", *p))
-      return false;
-  }
-  *ret = strtod (s, &end);
-  return digit && !*end;
+  return *ret ? 0 : err_set (r->err, ERR_NOMEM, "yaml: no room");
 }
 
-static struct value *
-plain (struct arena *a, const char *s, size_t n)
+static int
+read_sequence (struct reader *r, int depth, struct value **ret)
 {
-  static const char *const nulls[] = {"", "~", "null", "Null", "NULL", NULL};
-  static const char *const yes[] = {"y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON", NULL};
-  static const char *const no[] = {"n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF", NULL};
-  int64_t i;
-  double f;
-  if (strlen (s) != n)
-    return value_string_n (a, s, n);
-  if (one_of (s, nulls))
-    return value_null (a);
-  if (one_of (s, yes) || one_of (s, no))
-    return value_bool (a, one_of (s, yes));
-  if (integer (s, &i))
-    return value_int (a, i);
-  if (real (s, &f))
-    return value_float (a, f);
-  return value_string_n (a, s, n);
-}
-
-/* ---- the tree ---- */
-
-static struct value *load (struct loader *l, int index, int depth);
-
-static struct value *
-fail (struct loader *l, const yaml_node_t *n, int code, const char *what)
-{
-  err_set (l->err, code, "yaml: line %zu, column %zu: %s", n->start_mark.line + 1, n->start_mark.column + 1, what);
-  return NULL;
-}
-
-static struct value *
-scalar (struct loader *l, const yaml_node_t *n)
-{
-  const char *s = (const char *) n->data.scalar.value, *tag = (const char *) n->tag;
-  size_t len = n->data.scalar.length;
-  struct value *v;
-  if (tag && !strcmp (tag, "tag:yaml.org,2002:str") && n->data.scalar.style == YAML_PLAIN_SCALAR_STYLE && l->doc) {
-    v = plain (l->a, s, len); /* libyaml gives every untagged scalar this tag */
-  } else if (tag && (!strcmp (tag, "tag:yaml.org,2002:int") || !strcmp (tag, "tag:yaml.org,2002:float") || !strcmp (tag, "tag:yaml.org,2002:bool") || !strcmp (tag, "tag:yaml.org,2002:null"))) {
-    v = plain (l->a, s, len);
-  } else {
-    v = value_string_n (l->a, s, len);
+  struct value *list = value_array (r->a), *item = NULL;
+  for (;;) {
+    yaml_event_t e;
+    int bad = next (r, &e);
+    bool end = e.type == YAML_SEQUENCE_END_EVENT;
+    if (!bad && !end)
+      bad = read_node (r, &e, depth + 1, &item);
+    yaml_event_delete (&e);
+    if (bad)
+      return bad;
+    if (end)
+      break;
+    value_append (r->a, list, item);
   }
-  if (value_is (v, VALUE_FLOAT) && !isfinite (v->f))
-    return fail (l, n, ERR_PARSE, "JSON has no infinities and no NaN");
-  return v ? v : fail (l, n, ERR_NOMEM, "no room for the tree");
+  *ret = list;
+  return arena_ok (r->a) ? 0 : err_set (r->err, ERR_NOMEM, "yaml: no room");
 }
 
-/* A key as sigs.k8s.io/yaml makes it text. */
+/* A map's key as JSON has it. */
 static const char *
-key_text (struct loader *l, const yaml_node_t *n, size_t *ret_len)
+key_text (struct reader *r, const struct value *key, size_t *ret_len)
 {
-  struct buf text AUTO_BUF = BUF_INIT;
-  struct value *v = n->type == YAML_SCALAR_NODE ? scalar (l, n) : fail (l, n, ERR_PARSE, "a key must be a scalar");
-  const char *s;
-  if (!v)
-    return NULL;
-  if (v->type == VALUE_STRING) {
-    *ret_len = v->len;
-    return v->s;
+  struct buf b AUTO_BUF = BUF_INIT;
+  if (key->type == VALUE_STRING) {
+    *ret_len = key->len;
+    return key->s;
   }
-  json_write (v, 0, &text);
-  *ret_len = text.len;
-  s = arena_strndup (l->a, buf_cstr (&text), text.len);
-  return s ? s : (fail (l, n, ERR_NOMEM, "no room for the tree"), NULL);
+  if (key->type == VALUE_INT)
+    json_write_int (key->i, &b);
+  else if (key->type == VALUE_FLOAT)
+    json_write_float (key->f, &b);
+  else if (key->type == VALUE_BOOL)
+    buf_append_str (&b, key->b ? "true" : "false");
+  else
+    return NULL;
+  *ret_len = b.len;
+  return arena_strndup (r->a, buf_cstr (&b), b.len);
 }
 
-/* "<<": members of the maps named, where the map itself has none of that key. */
-static bool
-merge (struct loader *l, const yaml_node_t *n, struct value *into, const struct value *from)
+/* "<<": the members of a map, or of each map of a list, that the map does not have itself. */
+static int
+merge_into (struct reader *r, struct value *map, const struct value *from, yaml_mark_t at)
 {
+  int bad;
   if (value_is (from, VALUE_ARRAY)) {
     for (value_items (from, it))
-      if (!merge (l, n, into, *it))
-        return false;
-    return true;
+      if ((bad = value_is (*it, VALUE_MAP) ? merge_into (r, map, *it, at) : fail_at (r, ERR_PARSE, at, "map merge requires map or sequence of maps as the value")))
+        return bad;
+    return 0;
   }
   if (!value_is (from, VALUE_MAP))
-    return fail (l, n, ERR_PARSE, "map merge requires a map or a sequence of maps as the value");
+    return fail_at (r, ERR_PARSE, at, "map merge requires map or sequence of maps as the value");
   for (value_each (from, m))
-    if (!value_get_n (into, m->key, m->key_len))
-      value_set_n (l->a, into, m->key, m->key_len, m->value);
+    if (!value_get_n (map, m->key, m->key_len))
+      value_set_n (r->a, map, m->key, m->key_len, m->value);
+  return 0;
+}
+
+/* Without value_set's search; keys are made unique at the end. */
+static bool
+append_member (struct arena *a, struct value *map, const char *key, size_t key_len, struct value *v)
+{
+  if (map->len == map->cap) {
+    uint32_t cap = map->cap ? 2 * map->cap : 8;
+    struct value_member *more = arena_alloc (a, cap * sizeof *more);
+    if (!more)
+      return false;
+    if (map->len)
+      memcpy (more, map->members, map->len * sizeof *more);
+    map->members = more;
+    map->cap = cap;
+  }
+  map->members[map->len++] = (struct value_member){key, (uint32_t) key_len, v};
   return true;
 }
 
-static struct value *
-mapping (struct loader *l, const yaml_node_t *n, int depth)
+static int
+read_member (struct reader *r, yaml_event_t *e, int depth, struct value *map, struct value *merges)
 {
-  struct value *map = value_map (l->a), *merged = NULL;
-  for (yaml_node_pair_t *p = n->data.mapping.pairs.start; p < n->data.mapping.pairs.top; p++) {
-    const yaml_node_t *k = yaml_document_get_node (l->doc, p->key);
-    size_t len;
-    const char *key = key_text (l, k, &len);
-    struct value *v = key ? load (l, p->value, depth + 1) : NULL;
-    if (!v)
-      return NULL;
-    if (len == 2 && !memcmp (key, "<<", 2) && k->data.scalar.style == YAML_PLAIN_SCALAR_STYLE) {
-      merged = v;
-      continue;
-    }
-    if (value_get_n (map, key, len))
-      return fail (l, k, ERR_PARSE, arena_printf (l->a, "key \"%.100s\" already set in map", key));
-    value_set_n (l->a, map, key, len, v);
+  struct value *key = NULL, *v = NULL;
+  yaml_mark_t at = e->start_mark;
+  yaml_event_t value_event;
+  const char *text;
+  size_t len;
+  bool merge = e->type == YAML_SCALAR_EVENT && e->data.scalar.style == YAML_PLAIN_SCALAR_STYLE
+               && !strcmp ((const char *) e->data.scalar.value, "<<");
+  int bad = read_node (r, e, depth + 1, &key);
+  if (bad)
+    return bad;
+  if (!(text = key_text (r, key, &len)))
+    return arena_ok (r->a) ? fail_at (r, ERR_PARSE, at, "unsupported map key of its type") : err_set (r->err, ERR_NOMEM, "yaml: no room");
+  if (!(bad = next (r, &value_event)))
+    bad = read_node (r, &value_event, depth + 1, &v);
+  yaml_event_delete (&value_event);
+  if (bad)
+    return bad;
+  if (merge) {
+    value_append (r->a, merges, v);
+    return 0;
   }
-  return merged && !merge (l, n, map, merged) ? NULL : map;
+  return append_member (r->a, map, text, len, v) ? 0 : err_set (r->err, ERR_NOMEM, "yaml: no room");
 }
 
-static struct value *
-sequence (struct loader *l, const yaml_node_t *n, int depth)
+static int
+read_mapping (struct reader *r, yaml_mark_t at, int depth, struct value **ret)
 {
-  struct value *array = value_array (l->a);
-  for (yaml_node_item_t *i = n->data.sequence.items.start; i < n->data.sequence.items.top; i++) {
-    struct value *v = load (l, *i, depth + 1);
-    if (!v)
-      return NULL;
-    value_append (l->a, array, v);
+  struct value *map = value_map (r->a), *merges = value_array (r->a);
+  int bad = map && merges ? 0 : err_set (r->err, ERR_NOMEM, "yaml: no room");
+  while (!bad) {
+    yaml_event_t e;
+    bool end;
+    if ((bad = next (r, &e)))
+      return bad;
+    end = e.type == YAML_MAPPING_END_EVENT;
+    if (!end)
+      bad = read_member (r, &e, depth, map, merges);
+    yaml_event_delete (&e);
+    if (end)
+      break;
   }
-  return array;
+  if (bad)
+    return bad;
+  (void) value_keys_unique (r->a, map);
+  for (value_items (merges, it))
+    if ((bad = merge_into (r, map, *it, at)))
+      return bad;
+  *ret = map;
+  return arena_ok (r->a) ? 0 : err_set (r->err, ERR_NOMEM, "yaml: no room");
 }
 
-static struct value *
-load (struct loader *l, int index, int depth)
+static int
+read_node (struct reader *r, yaml_event_t *e, int depth, struct value **ret)
 {
-  const yaml_node_t *n = yaml_document_get_node (l->doc, index);
-  struct value *v = NULL;
-  if (++l->nodes > NODES_MAX)
-    return fail (l, n, ERR_LIMIT, "aliases expand to too many nodes");
+  const yaml_char_t *name = e->type == YAML_SCALAR_EVENT           ? e->data.scalar.anchor
+                            : e->type == YAML_SEQUENCE_START_EVENT ? e->data.sequence_start.anchor
+                            : e->type == YAML_MAPPING_START_EVENT  ? e->data.mapping_start.anchor
+                                                                   : NULL;
+  int anchor, bad;
   if (depth > DEPTH_MAX)
-    return fail (l, n, ERR_PARSE, "nested too deep");
-  if (n->type == YAML_SCALAR_NODE)
-    v = scalar (l, n);
-  else if (n->type == YAML_MAPPING_NODE)
-    v = mapping (l, n, depth);
-  else if (n->type == YAML_SEQUENCE_NODE)
-    v = sequence (l, n, depth);
-  if (v && !arena_ok (l->a))
-    return fail (l, n, ERR_NOMEM, "no room for the tree");
-  return v;
+    return fail_at (r, ERR_PARSE, e->start_mark, "exceeded max depth");
+  if ((bad = add_nodes (r, 1)) || (bad = open_anchor (r, name, e->start_mark, &anchor)))
+    return bad;
+  switch (e->type) {
+  case YAML_ALIAS_EVENT:
+    return read_alias (r, e, ret);
+  case YAML_SCALAR_EVENT:
+    bad = read_scalar (r, e, ret);
+    break;
+  case YAML_SEQUENCE_START_EVENT:
+    bad = read_sequence (r, depth, ret);
+    break;
+  case YAML_MAPPING_START_EVENT:
+    bad = read_mapping (r, e->start_mark, depth, ret);
+    break;
+  default:
+    return fail_at (r, ERR_PARSE, e->start_mark, "a value was expected");
+  }
+  if (!bad && anchor >= 0)
+    r->anchors[anchor].value = *ret;
+  return bad;
 }
 
 static int
-parser_error (const yaml_parser_t *p, struct err *err)
+read_stream (struct reader *r, struct value *documents)
 {
-  if (p->error == YAML_MEMORY_ERROR)
-    return err_set (err, ERR_NOMEM, "yaml: out of memory");
-  return err_set (err, ERR_PARSE, "yaml: line %zu, column %zu: %s", p->problem_mark.line + 1, p->problem_mark.column + 1, p->problem ? p->problem : "malformed");
-}
-
-/* Loads the next document into *ret_v (NULL: an empty one). *ret_end: the stream is over. */
-static int
-next_document (struct arena *a, yaml_parser_t *p, struct value **ret_v, bool *ret_end, struct err *err)
-{
-  struct err local = {0};
-  yaml_document_t doc;
-  struct loader l = {.a = a, .doc = &doc, .err = err ? err : &local};
-  yaml_node_t *root;
-  if (!yaml_parser_load (p, &doc))
-    return parser_error (p, err);
-  root = yaml_document_get_root_node (&doc);
-  *ret_end = !root;
-  *ret_v = root ? load (&l, 1, 0) : NULL;
-  yaml_document_delete (&doc);
-  return root && !*ret_v ? l.err->code : 0;
+  for (;;) {
+    struct value *v = NULL;
+    yaml_event_t e;
+    yaml_event_type_t type;
+    int bad = next (r, &e);
+    type = e.type;
+    if (!bad && type != YAML_STREAM_START_EVENT && type != YAML_STREAM_END_EVENT && type != YAML_DOCUMENT_START_EVENT
+        && type != YAML_DOCUMENT_END_EVENT) {
+      bad = read_node (r, &e, 0, &v);
+      if (!bad && v->type != VALUE_NULL) {
+        if (value_count (documents) == DOCUMENTS_MAX)
+          bad = fail_at (r, ERR_LIMIT, e.start_mark, "too many documents");
+        value_append (r->a, documents, v);
+      }
+    }
+    yaml_event_delete (&e);
+    if (bad)
+      return bad;
+    if (type == YAML_DOCUMENT_END_EVENT)
+      r->n_anchors = 0;
+    if (type == YAML_STREAM_END_EVENT)
+      return arena_ok (r->a) ? 0 : err_set (r->err, ERR_NOMEM, "yaml: no room");
+  }
 }
 
 int
 yaml_parse_all (struct arena *a, const char *text, size_t n, struct value **ret_array, struct err *err)
 {
-  yaml_parser_t p;
-  struct value *all = value_array (a);
-  bool end = false;
-  int r = 0;
-  if (!yaml_parser_initialize (&p))
+  struct reader *r = arena_zalloc (a, sizeof *r); /* its anchors are too much for a stack */
+  struct value *documents = value_array (a);
+  int bad;
+  if (!r || !documents || !yaml_parser_initialize (&r->parser))
     return err_set (err, ERR_NOMEM, "yaml: out of memory");
-  yaml_parser_set_input_string (&p, (const unsigned char *) text, n);
-  while (!r && !end) {
-    struct value *v;
-    if (!(r = next_document (a, &p, &v, &end, err)) && v && v->type != VALUE_NULL)
-      value_append (a, all, v);
-  }
-  yaml_parser_delete (&p);
-  if (!r && !arena_ok (a))
-    r = err_set (err, ERR_NOMEM, "yaml: no room for the tree");
-  if (!r)
-    *ret_array = all;
-  return r;
+  r->a = a;
+  r->err = err;
+  yaml_parser_set_input_string (&r->parser, (const unsigned char *) (n ? text : ""), n);
+  bad = read_stream (r, documents);
+  yaml_parser_delete (&r->parser);
+  if (!bad)
+    *ret_array = documents;
+  return bad;
 }
 
 int
 yaml_parse (struct arena *a, const char *text, size_t n, struct value **ret, struct err *err)
 {
-  struct value *all;
-  int r = yaml_parse_all (a, text, n, &all, err);
-  if (r)
-    return r;
-  if (value_count (all) > 1)
-    return err_set (err, ERR_PARSE, "yaml: one document was expected, there are %zu", value_count (all));
-  *ret = value_count (all) ? value_at (all, 0) : value_null (a);
+  size_t at = 0;
+  struct value *documents = NULL;
+  int bad;
+  while (at < n && strchr (" \t\r\n", text[at]) && text[at])
+    at++;
+  /* most bodies said to be YAML are JSON */
+  if (at < n && (text[at] == '{' || text[at] == '[') && !json_parse (a, text, n, ret, NULL, NULL))
+    return 0;
+  if (!arena_ok (a))
+    return err_set (err, ERR_NOMEM, "yaml: no room");
+  if ((bad = yaml_parse_all (a, text, n, &documents, err)))
+    return bad;
+  if (documents->len != 1)
+    return err_set (err, ERR_PARSE, "yaml: %u documents instead of one", documents->len);
+  *ret = documents->items[0];
   return 0;
-}
-
-/* ---- writing ---- */
-
-/* True when the text, written plain, would be read back as the same string. */
-static bool
-may_be_plain (struct arena *a, const struct value *v)
-{
-  static const char first[] = "-?:,[]{}#&*!|>'\"%@` ";
-  struct value *back;
-  if (!v->len || memchr (v->s, 0, v->len) || strchr (first, v->s[0]) || v->s[v->len - 1] == ' ' || v->s[v->len - 1] == ':')
-    return v->len > 1 && v->s[0] == '-' && v->s[1] != ' ' && v->s[1] != '-' && !strpbrk (v->s, "\n\r\t#:\"\\") && value_is (back = plain (a, v->s, v->len), VALUE_STRING);
-  for (uint32_t i = 0; i < v->len; i++)
-    if ((unsigned char) v->s[i] < 32 || v->s[i] == 127)
-      return false;
-  if (strstr (v->s, ": ") || strstr (v->s, " #") || !strncmp (v->s, "---", 3) || !strncmp (v->s, "...", 3) || !strcmp (v->s, "<<") || !strcmp (v->s, "="))
-    return false;
-  back = plain (a, v->s, v->len);
-  /* go-yaml quotes what looks like a date or a sexagesimal number, too */
-  if (v->s[0] >= '0' && v->s[0] <= '9' && strspn (v->s, "0123456789:-TZ.+_ ") == v->len)
-    return false;
-  return value_is (back, VALUE_STRING);
-}
-
-static void
-indent (struct buf *out, int n)
-{
-  for (int i = 0; i < n; i++)
-    buf_append_byte (out, ' ');
-}
-
-/* A text of several lines as a block scalar; false when it cannot be one. */
-static bool
-block (const struct value *v, int depth, struct buf *out)
-{
-  size_t n = v->len;
-  if (!memchr (v->s, '\n', n) || v->s[0] == ' ' || v->s[0] == '\n' || v->s[0] == '\t')
-    return false;
-  for (size_t i = 0; i < n; i++)
-    if (((unsigned char) v->s[i] < 32 && v->s[i] != '\n' && v->s[i] != '\t') || (v->s[i] == ' ' && (i + 1 == n || v->s[i + 1] == '\n')))
-      return false;
-  buf_append_str (out, v->s[n - 1] != '\n' ? "|-" : n > 1 && v->s[n - 2] == '\n' ? "|+" : "|");
-  for (size_t i = 0; i < n;) {
-    const char *end = memchr (v->s + i, '\n', n - i);
-    size_t len = end ? (size_t) (end - v->s) - i : n - i;
-    buf_append_byte (out, '\n');
-    if (len) {
-      indent (out, depth);
-      buf_append (out, v->s + i, len);
-    }
-    i += len + 1;
-  }
-  return true;
-}
-
-static void
-write_string (struct arena *a, const struct value *v, int depth, struct buf *out)
-{
-  if (may_be_plain (a, v)) {
-    buf_append (out, v->s, v->len);
-    return;
-  }
-  if (block (v, depth, out))
-    return;
-  /* what only looks like another type is written as JSON does, other odd texts in single quotes: go-yaml's habit */
-  if (v->len && strlen (v->s) == v->len && !strpbrk (v->s, "\n\r\t\b\f\x1b\x7f") && value_is (plain (a, v->s, v->len), VALUE_STRING)) {
-    buf_append_byte (out, '\'');
-    for (uint32_t i = 0; i < v->len; i++) {
-      if (v->s[i] == '\'')
-        buf_append_byte (out, '\'');
-      buf_append_byte (out, (uint8_t) v->s[i]);
-    }
-    buf_append_byte (out, '\'');
-    return;
-  }
-  json_write_string (v->s, v->len, out);
-}
-
-static int
-by_key (const void *x, const void *y)
-{
-  return strcmp ((*(const struct value_member *const *) x)->key, (*(const struct value_member *const *) y)->key);
-}
-
-static void write_node (struct arena *a, const struct value *v, int depth, struct buf *out);
-
-/* Behind "key:" or "-": on the same line, or below. */
-static void
-write_child (struct arena *a, const struct value *v, int depth, bool item, struct buf *out)
-{
-  bool nested = value_count (v) > 0;
-  if (!nested || item) {
-    buf_append_byte (out, ' ');
-    write_node (a, v, depth, out);
-    return;
-  }
-  buf_append_byte (out, '\n');
-  indent (out, depth);
-  write_node (a, v, depth, out);
-}
-
-static void
-write_map (struct arena *a, const struct value *v, int depth, struct buf *out)
-{
-  const struct value_member **sorted = arena_alloc (a, v->len * sizeof *sorted);
-  if (!sorted) {
-    out->failed = true;
-    return;
-  }
-  for (uint32_t i = 0; i < v->len; i++)
-    sorted[i] = &v->members[i];
-  qsort (sorted, v->len, sizeof *sorted, by_key);
-  for (uint32_t i = 0; i < v->len; i++) {
-    struct value *key = value_string_n (a, sorted[i]->key, sorted[i]->key_len);
-    const struct value *child = sorted[i]->value;
-    if (i) {
-      buf_append_byte (out, '\n');
-      indent (out, depth);
-    }
-    if (key)
-      write_string (a, key, depth, out);
-    buf_append_byte (out, ':');
-    /* sequences stand at the depth of their key */
-    write_child (a, child, value_is (child, VALUE_ARRAY) ? depth : depth + 2, false, out);
-  }
-}
-
-static void
-write_node (struct arena *a, const struct value *v, int depth, struct buf *out)
-{
-  if (value_is (v, VALUE_MAP) && v->len) {
-    write_map (a, v, depth, out);
-  } else if (value_is (v, VALUE_ARRAY) && v->len) {
-    for (uint32_t i = 0; i < v->len; i++) {
-      if (i) {
-        buf_append_byte (out, '\n');
-        indent (out, depth);
-      }
-      buf_append_byte (out, '-');
-      write_child (a, v->items[i], depth + 2, true, out);
-    }
-  } else if (value_is (v, VALUE_STRING)) {
-    write_string (a, v, depth, out);
-  } else {
-    json_write (v, 0, out);
-  }
-}
-
-void
-yaml_write (const struct value *v, struct buf *out)
-{
-  struct arena a AUTO_ARENA = {0};
-  write_node (&a, v, 0, out);
-  buf_append_byte (out, '\n');
-  if (!arena_ok (&a))
-    out->failed = true;
 }
