@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "base/map.h"
 #include "services/kubelet/pod_internal.h"
 #include "services/kubelet/volumes.h"
 
@@ -710,7 +711,13 @@ pod_reject (struct pod *p, const char *reason, const char *message)
 void
 pod_refresh (struct pod *p)
 {
-  if (!p->frozen && p->facts.sandbox_ready && !p->facts.terminating)
+  bool has = false;
+  if (p->frozen || !p->facts.sandbox_ready || p->facts.terminating)
+    return;
+  for (value_items (value_path (p->spec->v, "spec.volumes"), it))
+    has |= value_get (*it, "configMap") || value_get (*it, "secret") || value_get (*it, "projected") || value_get (*it, "downwardAPI");
+  /* Spread over ten seconds, so that many pods do not ask at once. */
+  if (has && pod_now_ms () - p->refs_time_ms > 60000 + (int64_t) (hash_bytes (p->uid, strlen (p->uid), 0) % 10000))
     pod_fetch_again (p);
 }
 
