@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "base/map.h"
 #include "schemas/json.h"
 #include "services/kubelet/kubelet_service.h"
 
@@ -305,8 +306,17 @@ kubelet_close (void *self)
   runtime_free (k->runtime);
   image_store_close (k->images);
   arena_done (&k->found_arena);
-  arena_done (&k->service_arena);
   free (k->dir);
   free (k->log_dir);
+  k->closed = true;
+  kubelet_release (k);
+}
+
+void
+kubelet_release (struct kubelet *k)
+{
+  if (!k->closed || k->calls)
+    return;
+  arena_done (&k->service_arena);
   free (k);
 }

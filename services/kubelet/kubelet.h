@@ -37,12 +37,16 @@ struct kubelet {
   struct arena found_arena;
   struct container_record *found;
   size_t n_found;
+  unsigned calls; /* to the API, under way: they end, with ERR_CLOSED, only after the kubelet is closed */
+  bool closed;
 };
 
 /* By namespace and name; NULL. The HTTPS server's way in, with pod.h's pod_container and runtime.h's exec and attach paths. */
 struct pod *kubelet_find (struct kubelet *k, const char *namespace_, const char *name);
 /* Every pod: for (size_t it = 0; (p = kubelet_next (k, &it));). Not while pods are added or removed. */
 struct pod *kubelet_next (struct kubelet *k, size_t *it);
+
+void kubelet_release (struct kubelet *k); /* frees a closed kubelet without calls */
 
 /* kubelet_api.c: the pods' view of the API */
 void kubelet_api_init (struct kubelet *k);

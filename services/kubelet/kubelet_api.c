@@ -19,6 +19,7 @@ call_new (struct kubelet *k, pod_answer_cb cb, void *arg)
   if (!c)
     return NULL;
   c->k = k;
+  k->calls++;
   c->cb = cb;
   c->arg = arg;
   arena_init (&c->arena, 0);
@@ -28,9 +29,12 @@ call_new (struct kubelet *k, pod_answer_cb cb, void *arg)
 static void
 answer (struct call *c, int code, const struct value *object, const char *text)
 {
+  struct kubelet *k = c->k;
   c->cb (c->arg, code, object, text);
   arena_done (&c->arena);
   free (c);
+  k->calls--;
+  kubelet_release (k);
 }
 
 static void

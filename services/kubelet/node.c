@@ -33,6 +33,8 @@ struct node {
   char *cidr;
   bool network_ready;
   char network_text[256];
+  unsigned calls; /* under way: they may end after node_free */
+  bool dead;
 };
 
 /* ---- facts ---- */
@@ -270,6 +272,25 @@ build_node (struct node *n, struct arena *a)
 }
 
 /* ---- the API ---- */
+static void
+call (struct node *n, const struct api_request *rq, api_cb cb)
+{
+  n->calls++;
+  api_call (n->k->ctx->api, rq, cb, n);
+}
+
+/* False: the node was freed meanwhile. */
+static bool
+call_ended (struct node *n)
+{
+  n->calls--;
+  if (n->dead && !n->calls)
+    free (n);
+  else if (!n->dead)
+    return true;
+  return false;
+}
+
 static void register_node (struct node *n);
 static void post_status (struct node *n);
 
@@ -277,6 +298,8 @@ static void
 on_status (void *arg, const struct err *transport, int code, const struct value *object)
 {
   struct node *n = arg;
+  if (!call_ended (n))
+    return;
   n->posting = false;
   if (transport || code >= 300) {
     log_warn ("node status cannot be sent", "node=%s code=%d error=\"%s\"", n->k->node_name, code, transport ? transport->text : value_path_string (object, "message", ""));
@@ -328,7 +351,7 @@ post_status (struct node *n)
     return;
   rq.body = body;
   n->posting = true;
-  api_call (n->k->ctx->api, &rq, on_status, n);
+  call (n, &rq, on_status);
 }
 
 static void renew_lease (struct node *n);
@@ -337,6 +360,8 @@ static void
 on_lease (void *arg, const struct err *transport, int code, const struct value *object)
 {
   struct node *n = arg;
+  if (!call_ended (n))
+    return;
   n->leasing = false;
   if (!transport && (code < 300 || code == 409)) {
     n->lease_known = true;
@@ -393,7 +418,7 @@ renew_lease (struct node *n)
   if (!arena_ok (&a))
     return;
   n->leasing = true;
-  api_call (n->k->ctx->api, &rq, on_lease, n);
+  call (n, &rq, on_lease);
 }
 
 /* ---- the network: in a thread, because it runs nft ---- */
@@ -468,6 +493,8 @@ static void
 on_get (void *arg, const struct err *transport, int code, const struct value *object)
 {
   struct node *n = arg;
+  if (!call_ended (n))
+    return;
   n->registering = false;
   if (!transport && code == 200)
     registered (n, object);
@@ -479,13 +506,16 @@ static void
 on_created (void *arg, const struct err *transport, int code, const struct value *object)
 {
   struct node *n = arg;
-  struct api_request rq = {.verb = "get", .group = "", .version = "v1", .resource = "nodes", .name = n->k->node_name};
+  struct api_request rq = {.verb = "get", .group = "", .version = "v1", .resource = "nodes"};
+  if (!call_ended (n))
+    return;
+  rq.name = n->k->node_name;
   n->registering = false;
   if (!transport && code < 300) {
     registered (n, object);
   } else if (!transport && code == 409) {
     n->registering = true;
-    api_call (n->k->ctx->api, &rq, on_get, n);
+    call (n, &rq, on_get);
   } else {
     log_warn ("node cannot be registered yet", "node=%s code=%d error=\"%s\"", n->k->node_name, code, transport ? transport->text : value_path_string (object, "message", ""));
     loop_timer_set (n->retry, RETRY_MS);
@@ -506,7 +536,7 @@ register_node (struct node *n)
     return;
   }
   n->registering = true;
-  api_call (n->k->ctx->api, &rq, on_created, n);
+  call (n, &rq, on_created);
 }
 
 static void
@@ -580,5 +610,7 @@ node_free (struct node *n)
   tree_unref (n->sending);
   free (n->crun_version);
   free (n->cidr);
-  free (n);
+  n->dead = true;
+  if (!n->calls)
+    free (n);
 }
