@@ -113,6 +113,35 @@ test_watch_cache_watch__deletion__shows_last_state_at_its_revision (void **state
   watch_caches_free (cs);
 }
 
+static struct cache_watcher *victim;
+static void
+remove_other (struct cache_watcher *w, struct cache_event *e)
+{
+  on_event (w, e);
+  watch_cache_unwatch (victim);
+}
+
+static void
+test_watch_cache_watch__next_watcher_removed_in_callback__is_not_told (void **state)
+{
+  (void) state;
+  struct watch_caches *cs = synced (5);
+  struct watch_cache *c = watch_cache_get (cs, "pods");
+  struct seen last = { .watcher = { .event = on_event, .reset = on_reset } }, next = last, first = last;
+  first.watcher.event = remove_other;
+  victim = &next.watcher;
+  assert_int_equal (watch_cache_watch (c, 5, &last.watcher), 0); /* the newest is told first */
+  assert_int_equal (watch_cache_watch (c, 5, &next.watcher), 0);
+  assert_int_equal (watch_cache_watch (c, 5, &first.watcher), 0);
+  put (cs, "a", 6, false);
+  assert_int_equal (first.events, 1);
+  assert_int_equal (next.events, 0);
+  assert_int_equal (last.events, 1);
+  watch_cache_unwatch (&first.watcher);
+  watch_cache_unwatch (&last.watcher);
+  watch_caches_free (cs);
+}
+
 static void
 test_watch_cache_watch__resume__replays_or_refuses (void **state)
 {
@@ -184,6 +213,7 @@ main (void)
   const struct CMUnitTest tests[] = {
     cmocka_unit_test (test_watch_caches__object__carries_its_revision),
     cmocka_unit_test (test_watch_cache_watch__deletion__shows_last_state_at_its_revision),
+    cmocka_unit_test (test_watch_cache_watch__next_watcher_removed_in_callback__is_not_told),
     cmocka_unit_test (test_watch_cache_watch__resume__replays_or_refuses),
     cmocka_unit_test (test_watch_caches_subscriber__second_snapshot__drops_what_is_gone_and_ends_watches),
     cmocka_unit_test (test_watch_caches_wait__future_revision__is_called_when_reached),
