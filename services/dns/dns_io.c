@@ -223,11 +223,12 @@ synced (void *arg)
 
 /* ---- opening ---- */
 
-/* A dummy interface that holds the addresses, so that they are the node's own whatever runs. */
+/* An interface that holds the addresses, so that they are the node's own whatever runs: a bridge without ports, since pods need
+   bridges anyway and kernels without dummy interfaces exist. */
 static int
 make_interface (const struct dns_options *o, struct err *err)
 {
-  const char *add[] = { "ip", "link", "add", o->bind_interface, "type", "dummy", NULL };
+  const char *add[] = { "ip", "link", "add", o->bind_interface, "type", "bridge", NULL };
   const char *up[] = { "ip", "link", "set", o->bind_interface, "up", NULL };
   AUTO_BUF struct buf text = BUF_INIT;
   if (!*o->bind_interface || geteuid () != 0)

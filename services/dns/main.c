@@ -4,7 +4,7 @@
 static const struct service_option options[] = {
   { "address", SERVICE_LIST, offsetof (struct dns_options, addresses), "10.96.0.10", 0, 0, "addresses to listen on, UDP and TCP" },
   { "port", SERVICE_INT, offsetof (struct dns_options, port), "53", 1, 65535, "port to listen on" },
-  { "bind-interface", SERVICE_STRING, offsetof (struct dns_options, bind_interface), "kubus-dns0", 0, 0, "dummy interface that gets the addresses, made when absent (root); empty: none" },
+  { "bind-interface", SERVICE_STRING, offsetof (struct dns_options, bind_interface), "kubus-dns0", 0, 0, "interface that gets the addresses (a bridge without ports), made when absent (root); empty: none" },
   { "cluster-domain", SERVICE_STRING, offsetof (struct dns_options, domain), "cluster.local", 0, 0, "domain of the cluster" },
   { "upstream", SERVICE_LIST, offsetof (struct dns_options, upstreams), NULL, 0, 0, "resolvers of all other names, IP[:PORT],... (default: of --resolv-conf)" },
   { "resolv-conf", SERVICE_STRING, offsetof (struct dns_options, resolv_conf), "/etc/resolv.conf", 0, 0, "where the upstream resolvers stand" },
