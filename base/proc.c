@@ -410,6 +410,28 @@ prepare (struct proc *p, const struct proc_config *c, struct err *err)
   return 0;
 }
 
+/* Our environment without what the service manager said to us alone: a child that took NOTIFY_SOCKET for its own would speak in
+   our name (and crun tries to proxy it). NULL: out of memory. */
+static char **
+own_env (void)
+{
+  static const char *const private_[] = {"NOTIFY_SOCKET=", "WATCHDOG_USEC=", "WATCHDOG_PID=", "LISTEN_FDS=", "LISTEN_PID=", "LISTEN_FDNAMES="};
+  size_t n = 0, at = 0;
+  char **env;
+  while (environ[n])
+    n++;
+  if (!(env = mem_zalloc ((n + 1) * sizeof *env)))
+    return NULL;
+  for (size_t i = 0; i < n; i++) {
+    bool ours = false;
+    for (size_t k = 0; k < sizeof private_ / sizeof private_[0]; k++)
+      ours |= !strncmp (environ[i], private_[k], strlen (private_[k]));
+    if (!ours)
+      env[at++] = environ[i];
+  }
+  return env;
+}
+
 int
 proc_spawn (struct loop *loop, const struct proc_config *c, struct proc **ret, struct err *err)
 {
@@ -417,9 +439,10 @@ proc_spawn (struct loop *loop, const struct proc_config *c, struct proc **ret, s
   struct plan plan = {.config = c, .argv = (char *const *) (uintptr_t) c->argv, .tty = -1};
   const struct proc_stdio *io[3] = {&c->in, &c->out, &c->err};
   AUTO_FREE char **paths = NULL;
+  AUTO_FREE char **env = own_env ();
   struct proc *p;
   REQUIRE (c->argv && c->argv[0]);
-  if (!(p = mem_zalloc (sizeof *p)) || !(paths = exec_paths (c))) {
+  if (!(p = mem_zalloc (sizeof *p)) || !env || !(paths = exec_paths (c))) {
     free (p);
     return err_set (err, ERR_NOMEM, "start %s", c->argv[0]);
   }
@@ -431,7 +454,7 @@ proc_spawn (struct loop *loop, const struct proc_config *c, struct proc **ret, s
     r = open_stdio (c, io[i], i, &child[i], &p->fds[i], err);
   if (!r && (r = prepare (p, c, err)) == 0) {
     plan.paths = paths;
-    plan.env = c->env ? (char *const *) (uintptr_t) c->env : environ;
+    plan.env = c->env ? (char *const *) (uintptr_t) c->env : env;
     for (int i = 0; i < 3; i++)
       plan.stdio[i] = !c->pty && io[i]->kind == PROC_STDOUT ? child[1] : child[i];
     r = start_child (&plan, &p->pid, err);

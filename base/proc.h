@@ -39,7 +39,7 @@ typedef void (*proc_exit_cb) (void *arg, struct proc *proc, const struct proc_ex
 
 struct proc_config {
   const char *const *argv; /* NULL-terminated; argv[0] without a slash is searched in PATH */
-  const char *const *env;  /* NULL: ours */
+  const char *const *env;  /* NULL: ours, without what the service manager told us alone */
   const char *cwd;         /* NULL: ours */
   struct proc_stdio in, out, err;
   const void *input;       /* for PROC_INPUT; copied */
