@@ -148,7 +148,7 @@ open_archive (struct source *src, const char *path, struct err *err)
   archive_read_support_format_tar (ar);
   if (!(rc = file_mkdirs (src->dir, 0700, err))) {
     if (archive_read_open_filename (ar, path, 256 << 10) != ARCHIVE_OK)
-      rc = archive_errno (ar) == ENOENT ? err_set (err, ERR_NOT_FOUND, "no such file") : err_set (err, ERR_INVALID, "%s", archive_error_string (ar));
+      rc = err_set (err, strstr (archive_error_string (ar), "truncated") ? ERR_CORRUPT : ERR_INVALID, "%s", archive_error_string (ar));
     else
       rc = read_entries (src, ar, err);
   }
@@ -199,13 +199,18 @@ install_blob (struct source *src, const char *file, const char *digest, struct e
     return err_errno (err, errno, "blob %s", digest);
   for (left = st.st_size; left > 0;) {
     ssize_t n = copy_file_range (in, NULL, out, NULL, (size_t) left, 0);
-    if (n <= 0)
-      return err_errno (err, n ? errno : EIO, "blob %s", digest);
+    if (n <= 0) {
+      rc = err_errno (err, n ? errno : EIO, "blob %s", digest);
+      goto fail;
+    }
     left -= n;
   }
-  if (fsync (out) || rename (tmp, path))
-    return err_errno (err, errno, "blob %s", digest);
-  return 0;
+  if (!fsync (out) && !rename (tmp, path))
+    return 0;
+  rc = err_errno (err, errno, "blob %s", digest);
+fail:
+  (void) unlink (tmp);
+  return rc;
 }
 
 static int
@@ -378,7 +383,7 @@ import_docker (struct source *src, const struct value *row, struct err *err)
   struct value *m = value_map (src->a), *layers = value_array (src->a), *d = value_map (src->a), *names = value_array (src->a);
   char digest[IMAGE_DIGEST_SIZE];
   struct buf b AUTO_BUF = BUF_INIT;
-  char *file AUTO_FREE = image_temp_path (src->s);
+  char *file AUTO_FREE = mem_printf ("%s/manifest-%zu", src->dir, value_count (src->names));
   struct stat st;
   int rc;
   if (!config_file || !file)
