@@ -89,7 +89,7 @@ static void
 on_change (void *arg, struct object *old, struct object *new_, uint64_t revision)
 {
   struct kubelet *k = arg;
-  struct arena a AUTO_ARENA;
+  struct arena a AUTO_ARENA = {0};
   struct value *v;
   struct pod *p;
   (void) revision;
@@ -195,7 +195,7 @@ read_checkpoints (struct kubelet *k, struct err *err)
   if ((rc = file_mkdirs (dir, 0711, err)) || (rc = file_list (dir, PODS_MAX, &names, &n, err)))
     return rc;
   for (size_t i = 0; i < n; i++) {
-    struct arena a AUTO_ARENA;
+    struct arena a AUTO_ARENA = {0};
     struct buf b AUTO_BUF = BUF_INIT;
     struct value *v = NULL;
     struct err why = {0};

@@ -230,7 +230,7 @@ event_sent (void *arg, size_t done, int code, const char *text)
 static void
 send_event (struct kubelet *k, const struct value *about, const char *container, const char *type, const char *reason, const char *message)
 {
-  struct arena a AUTO_ARENA;
+  struct arena a AUTO_ARENA = {0};
   struct actions as;
   struct value *body;
   arena_init (&a, 1 << 20);
@@ -255,7 +255,7 @@ event (void *arg, const struct value *pod, const char *container, const char *ty
 void
 kubelet_event_about_node (struct kubelet *k, const char *type, const char *reason, const char *message)
 {
-  struct arena a AUTO_ARENA;
+  struct arena a AUTO_ARENA = {0};
   struct value *v;
   arena_init (&a, 1 << 16);
   v = value_map (&a);

@@ -321,7 +321,7 @@ on_status (void *arg, const struct err *transport, int code, const struct value 
 static bool
 status_same (const struct value *old, const struct value *new_)
 {
-  struct arena a AUTO_ARENA;
+  struct arena a AUTO_ARENA = {0};
   struct value *copies[2];
   arena_init (&a, 0);
   copies[0] = value_clone (&a, old);
@@ -335,7 +335,7 @@ status_same (const struct value *old, const struct value *new_)
 static void
 post_status (struct node *n)
 {
-  struct arena a AUTO_ARENA;
+  struct arena a AUTO_ARENA = {0};
   struct value *body, *status;
   struct api_request rq = {.verb = "patch", .group = "", .version = "v1", .resource = "nodes", .subresource = "status", .name = n->k->node_name,
                            .patch_type = "strategic"};
@@ -384,7 +384,7 @@ on_lease (void *arg, const struct err *transport, int code, const struct value *
 static void
 renew_lease (struct node *n)
 {
-  struct arena a AUTO_ARENA;
+  struct arena a AUTO_ARENA = {0};
   struct value *body, *spec, *owners, *owner;
   struct api_request rq = {.verb = n->lease_known ? "patch" : "create", .group = "coordination.k8s.io", .version = "v1", .resource = "leases",
                            .namespace_ = "kube-node-lease", .name = n->lease_known ? n->k->node_name : NULL,
@@ -525,7 +525,7 @@ on_created (void *arg, const struct err *transport, int code, const struct value
 static void
 register_node (struct node *n)
 {
-  struct arena a AUTO_ARENA;
+  struct arena a AUTO_ARENA = {0};
   struct api_request rq = {.verb = "create", .group = "", .version = "v1", .resource = "nodes"};
   if (n->registering || n->registered)
     return;
