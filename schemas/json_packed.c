@@ -80,7 +80,7 @@ write_item (struct writer *w, int depth)
   int r = msgpack_next (&w->c, &it, w->err);
   if (r)
     return r;
-  if (depth >= MSGPACK_DEPTH_MAX)
+  if ((it.kind == MSGPACK_ARRAY || it.kind == MSGPACK_MAP) && depth >= MSGPACK_DEPTH_MAX)
     return err_set (w->err, ERR_PARSE, "msgpack: nesting beyond %d", MSGPACK_DEPTH_MAX);
   switch (it.kind) {
   case MSGPACK_NIL:

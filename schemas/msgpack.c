@@ -1,109 +1,124 @@
 #include "schemas/msgpack.h"
 
+#include "schemas/value_internal.h"
 
 /* ---- writing: the shortest encoding of each head ---- */
 
-static void
-head (struct buf *out, uint8_t tag, uint64_t v, int bytes)
+#define HEAD_MAX 9
+
+/* A place for n more bytes of out, or NULL; the caller moves out->len. */
+static inline uint8_t *
+room (struct buf *out, size_t n)
 {
-  uint8_t b[9];
-  b[0] = tag;
-  for (int i = bytes; i > 0; i--, v >>= 8)
-    b[i] = (uint8_t) v;
-  buf_append (out, b, (size_t) bytes + 1);
+  if (out->failed || ((out->cap - out->len <= n || out->limit_bytes) && !buf_reserve (out, n)))
+    return NULL;
+  return out->data + out->len;
 }
 
-static void
-pack_int (int64_t i, struct buf *out)
+static inline uint8_t *
+head (uint8_t *p, uint8_t tag, uint64_t v, int bytes)
+{
+  *p = tag;
+  for (int i = bytes; i > 0; i--, v >>= 8)
+    p[i] = (uint8_t) v;
+  return p + bytes + 1;
+}
+
+static uint8_t *
+put_int (uint8_t *p, int64_t i)
 {
   if (i >= 0) {
     uint64_t u = (uint64_t) i;
-    if (u < 128)
-      buf_append_byte (out, (uint8_t) u);
-    else if (u <= UINT8_MAX)
-      head (out, 0xcc, u, 1);
-    else if (u <= UINT16_MAX)
-      head (out, 0xcd, u, 2);
-    else if (u <= UINT32_MAX)
-      head (out, 0xce, u, 4);
-    else
-      head (out, 0xcf, u, 8);
-  } else if (i >= -32) {
-    buf_append_byte (out, (uint8_t) i);
-  } else if (i >= INT8_MIN) {
-    head (out, 0xd0, (uint64_t) i, 1);
-  } else if (i >= INT16_MIN) {
-    head (out, 0xd1, (uint64_t) i, 2);
-  } else if (i >= INT32_MIN) {
-    head (out, 0xd2, (uint64_t) i, 4);
-  } else {
-    head (out, 0xd3, (uint64_t) i, 8);
+    if (u < 128) {
+      *p = (uint8_t) u;
+      return p + 1;
+    }
+    return u <= UINT8_MAX ? head (p, 0xcc, u, 1) : u <= UINT16_MAX ? head (p, 0xcd, u, 2)
+         : u <= UINT32_MAX ? head (p, 0xce, u, 4) : head (p, 0xcf, u, 8);
   }
+  if (i >= -32) {
+    *p = (uint8_t) i;
+    return p + 1;
+  }
+  return i >= INT8_MIN ? head (p, 0xd0, (uint64_t) i, 1) : i >= INT16_MIN ? head (p, 0xd1, (uint64_t) i, 2)
+       : i >= INT32_MIN ? head (p, 0xd2, (uint64_t) i, 4) : head (p, 0xd3, (uint64_t) i, 8);
 }
 
-static void
+static inline uint8_t *
+put_count (uint8_t *p, uint8_t fix, uint8_t tag16, uint32_t n)
+{
+  if (n < 16) {
+    *p = (uint8_t) (fix | n);
+    return p + 1;
+  }
+  return n <= UINT16_MAX ? head (p, tag16, n, 2) : head (p, (uint8_t) (tag16 + 1), n, 4);
+}
+
+static inline void
 pack_string (const char *s, uint32_t n, struct buf *out)
 {
+  uint8_t *p = room (out, n + (size_t) (n < 32 ? 1 : 5));
+  if (!p)
+    return;
   if (n < 32)
-    buf_append_byte (out, (uint8_t) (0xa0 | n));
-  else if (n <= UINT8_MAX)
-    head (out, 0xd9, n, 1);
-  else if (n <= UINT16_MAX)
-    head (out, 0xda, n, 2);
+    *p++ = (uint8_t) (0xa0 | n);
   else
-    head (out, 0xdb, n, 4);
-  buf_append (out, s, n);
+    p = n <= UINT8_MAX ? head (p, 0xd9, n, 1) : n <= UINT16_MAX ? head (p, 0xda, n, 2) : head (p, 0xdb, n, 4);
+  memcpy (p, s, n);
+  out->len = (size_t) (p - out->data) + n;
 }
 
 static void
-pack_count (uint8_t fix, uint8_t tag16, uint32_t n, struct buf *out)
+pack (const struct value *v, struct buf *out, int depth)
 {
-  if (n < 16)
-    buf_append_byte (out, (uint8_t) (fix | n));
-  else if (n <= UINT16_MAX)
-    head (out, tag16, n, 2);
-  else
-    head (out, (uint8_t) (tag16 + 1), n, 4);
+  uint64_t bits;
+  uint8_t *p;
+  if (v && v->type == VALUE_STRING) {
+    pack_string (v->s, v->len, out);
+    return;
+  }
+  if (depth >= MSGPACK_DEPTH_MAX && (value_is (v, VALUE_ARRAY) || value_is (v, VALUE_MAP)))
+    out->failed = true;
+  if (!(p = room (out, HEAD_MAX)))
+    return;
+  switch (v ? v->type : VALUE_NULL) {
+  case VALUE_NULL:
+    *p++ = 0xc0;
+    break;
+  case VALUE_BOOL:
+    *p++ = v->b ? 0xc3 : 0xc2;
+    break;
+  case VALUE_INT:
+    p = put_int (p, v->i);
+    break;
+  case VALUE_FLOAT:
+    memcpy (&bits, &v->f, sizeof bits);
+    p = head (p, 0xcb, bits, 8);
+    break;
+  case VALUE_ARRAY:
+    out->len = (size_t) (put_count (p, 0x90, 0xdc, v->len) - out->data);
+    for (uint32_t i = 0; i < v->len; i++)
+      pack (v->items[i], out, depth + 1);
+    return;
+  case VALUE_MAP:
+    out->len = (size_t) (put_count (p, 0x80, 0xde, v->len) - out->data);
+    for (uint32_t i = 0; i < v->len; i++) {
+      pack_string (v->members[i].key, v->members[i].key_len, out);
+      pack (v->members[i].value, out, depth + 1);
+    }
+    return;
+  default:
+    break;
+  }
+  out->len = (size_t) (p - out->data);
 }
 
 void
 value_pack (const struct value *v, struct buf *out)
 {
-  uint64_t bits;
-  if (!v) {
-    buf_append_byte (out, 0xc0);
-    return;
-  }
-  switch (v->type) {
-  case VALUE_NULL:
-    buf_append_byte (out, 0xc0);
-    break;
-  case VALUE_BOOL:
-    buf_append_byte (out, v->b ? 0xc3 : 0xc2);
-    break;
-  case VALUE_INT:
-    pack_int (v->i, out);
-    break;
-  case VALUE_FLOAT:
-    memcpy (&bits, &v->f, sizeof bits);
-    head (out, 0xcb, bits, 8);
-    break;
-  case VALUE_STRING:
-    pack_string (v->s, v->len, out);
-    break;
-  case VALUE_ARRAY:
-    pack_count (0x90, 0xdc, v->len, out);
-    for (uint32_t i = 0; i < v->len; i++)
-      value_pack (v->items[i], out);
-    break;
-  case VALUE_MAP:
-    pack_count (0x80, 0xde, v->len, out);
-    for (uint32_t i = 0; i < v->len; i++) {
-      pack_string (v->members[i].key, v->members[i].key_len, out);
-      value_pack (v->members[i].value, out);
-    }
-    break;
-  }
+  pack (v, out, 0);
+  if (!out->failed)
+    out->data[out->len] = 0;
 }
 
 /* ---- reading ---- */
@@ -302,10 +317,13 @@ msgpack_seek (const void *data, size_t n, const char *path, struct msgpack_curso
   return 0;
 }
 
+/* ---- trees ----
+   The packed bytes are copied into the arena once and strings stay where they are. The byte behind a string is the tag
+   of what follows: once that is read, it is overwritten with the string's NUL. Nodes of a container lie together. */
+
 struct unpacker {
   struct arena *arena;
   struct msgpack_cursor c;
-  const uint8_t *start;
   struct err *err;
 };
 
@@ -315,121 +333,134 @@ nomem (struct unpacker *u)
   return err_set (u->err, ERR_NOMEM, "msgpack: no room for the tree");
 }
 
-/* True when one of the first n members has the key of the n-th. Small maps compare; large ones sort a copy once. */
-static int
-key_compare (const void *a, const void *b)
+/* The next item; its tag's byte becomes NUL. */
+static inline int
+take (struct unpacker *u, struct msgpack_item *it)
 {
-  const struct value_member *x = a, *y = b;
-  int c = memcmp (x->key, y->key, x->key_len < y->key_len ? x->key_len : y->key_len);
-  return c ? c : (x->key_len > y->key_len) - (x->key_len < y->key_len);
-}
-
-static int
-check_duplicates (struct unpacker *u, const struct value *map)
-{
-  struct value_member *sorted AUTO_FREE = NULL;
-  if (map->len <= 16) {
-    for (uint32_t i = 1; i < map->len; i++)
-      for (uint32_t j = 0; j < i; j++)
-        if (!key_compare (&map->members[i], &map->members[j]))
-          return err_set (u->err, ERR_PARSE, "msgpack: duplicate key \"%.100s\"", map->members[i].key);
+  uint8_t *tag = (uint8_t *) u->c.p; /* our own copy */
+  int r;
+  if (u->c.p < u->c.end && (*tag & 0xe0) == 0xa0 && (*tag & 31) < u->c.end - u->c.p) { /* short strings: most items */
+    it->kind = MSGPACK_STRING;
+    it->len = *tag & 31;
+    it->s = (const char *) u->c.p + 1;
+    u->c.p += it->len + 1;
+    *tag = 0;
     return 0;
   }
-  if (!(sorted = malloc (map->len * sizeof *sorted)))
-    return nomem (u);
-  memcpy (sorted, map->members, map->len * sizeof *sorted);
-  qsort (sorted, map->len, sizeof *sorted, key_compare);
-  for (uint32_t i = 1; i < map->len; i++)
-    if (!key_compare (&sorted[i - 1], &sorted[i]))
-      return err_set (u->err, ERR_PARSE, "msgpack: duplicate key \"%.100s\"", sorted[i].key);
+  if ((r = msgpack_next (&u->c, it, u->err)))
+    return r;
+  *tag = 0;
   return 0;
 }
 
-static int unpack (struct unpacker *u, int depth, struct value **ret);
+static int fill (struct unpacker *u, int depth, struct value *v);
 
 static int
-unpack_map (struct unpacker *u, int depth, uint32_t n, struct value *v)
+fill_array (struct unpacker *u, int depth, uint32_t n, struct value *v)
 {
-  if (n && !(v->members = arena_alloc (u->arena, n * sizeof *v->members)))
+  char *block;
+  struct value *nodes;
+  *v = (struct value){.type = VALUE_ARRAY};
+  if (!n)
+    return 0;
+  if (!(block = arena_alloc (u->arena, n * (sizeof *v->items + sizeof *v))))
     return nomem (u);
+  v->items = (struct value **) block;
+  nodes = (struct value *) (block + n * sizeof *v->items);
+  for (v->cap = n; v->len < n; v->len++) {
+    int r = fill (u, depth + 1, &nodes[v->len]);
+    if (r)
+      return r;
+    v->items[v->len] = &nodes[v->len];
+  }
+  return 0;
+}
+
+static int
+fill_map (struct unpacker *u, int depth, uint32_t n, struct value *v)
+{
+  char *block;
+  struct value *nodes;
+  const char *twice;
+  *v = (struct value){.type = VALUE_MAP};
+  if (!n)
+    return 0;
+  if (!(block = arena_alloc (u->arena, n * (sizeof *v->members + sizeof *v))))
+    return nomem (u);
+  v->members = (struct value_member *) block;
+  nodes = (struct value *) (block + n * sizeof *v->members);
   for (v->cap = n; v->len < n; v->len++) {
     struct value_member *m = &v->members[v->len];
     struct msgpack_item key;
-    int r = msgpack_next (&u->c, &key, u->err);
+    int r = take (u, &key);
     if (r)
       return r;
     if (key.kind != MSGPACK_STRING)
       return err_set (u->err, ERR_PARSE, "msgpack: a key that is not a string");
-    if (!(m->key = arena_strndup (u->arena, key.s, key.len)))
-      return nomem (u);
+    m->key = key.s;
     m->key_len = key.len;
-    if ((r = unpack (u, depth + 1, &m->value)))
+    m->value = &nodes[v->len];
+    if ((r = fill (u, depth + 1, m->value)))
       return r;
   }
-  return check_duplicates (u, v);
+  if ((twice = value_keys_unique (u->arena, v)))
+    return err_set (u->err, ERR_PARSE, "msgpack: duplicate key \"%.100s\"", twice);
+  return 0;
 }
 
 static int
-unpack (struct unpacker *u, int depth, struct value **ret)
+fill (struct unpacker *u, int depth, struct value *v)
 {
   struct msgpack_item it;
-  struct value *v = NULL;
-  int r = msgpack_next (&u->c, &it, u->err);
+  int r = take (u, &it);
   if (r)
     return r;
-  if (depth >= MSGPACK_DEPTH_MAX)
+  if ((it.kind == MSGPACK_ARRAY || it.kind == MSGPACK_MAP) && depth >= MSGPACK_DEPTH_MAX)
     return err_set (u->err, ERR_PARSE, "msgpack: nesting beyond %d", MSGPACK_DEPTH_MAX);
   switch (it.kind) {
   case MSGPACK_NIL:
-    v = value_null (u->arena);
+    *v = (struct value){.type = VALUE_NULL};
     break;
   case MSGPACK_BOOL:
-    v = value_bool (u->arena, it.b);
+    *v = (struct value){.type = VALUE_BOOL, .b = it.b};
     break;
   case MSGPACK_INT:
-    v = value_int (u->arena, it.i);
+    *v = (struct value){.type = VALUE_INT, .i = it.i};
     break;
   case MSGPACK_UINT:
-    v = value_float (u->arena, (double) it.u);
+    *v = (struct value){.type = VALUE_FLOAT, .f = (double) it.u};
     break;
   case MSGPACK_FLOAT:
-    v = value_float (u->arena, it.f);
+    *v = (struct value){.type = VALUE_FLOAT, .f = it.f};
     break;
   case MSGPACK_STRING:
-    v = value_string_n (u->arena, it.s, it.len);
+    *v = (struct value){.type = VALUE_STRING, .len = it.len, .s = (char *) it.s};
     break;
   case MSGPACK_ARRAY:
-    if (!(v = value_array (u->arena)))
-      return nomem (u);
-    if (it.len && !(v->items = arena_alloc (u->arena, it.len * sizeof (struct value *))))
-      return nomem (u);
-    for (v->cap = it.len; v->len < it.len; v->len++)
-      if ((r = unpack (u, depth + 1, &v->items[v->len])))
-        return r;
-    break;
+    return fill_array (u, depth, it.len, v);
   case MSGPACK_MAP:
-    if (!(v = value_map (u->arena)))
-      return nomem (u);
-    if ((r = unpack_map (u, depth, it.len, v)))
-      return r;
-    break;
+    return fill_map (u, depth, it.len, v);
   }
-  if (!v)
-    return nomem (u);
-  *ret = v;
   return 0;
 }
 
 int
 value_unpack (struct arena *a, const void *data, size_t n, struct value **ret, struct err *err)
 {
-  struct unpacker u = {a, msgpack_open (data, n), data, err};
-  struct value *v = NULL;
-  int r = unpack (&u, 0, &v);
+  struct unpacker u = {.arena = a, .err = err};
+  struct value *v = arena_alloc (a, sizeof *v);
+  char *copy = arena_strndup (a, n ? data : "", n);
+  int r;
+  if (!v || !copy)
+    return nomem (&u);
+  u.c = msgpack_open (copy, n);
+  r = fill (&u, 0, v);
+  if (!r && !arena_ok (a))
+    r = nomem (&u);
   if (!r && u.c.p != u.c.end)
     r = err_set (err, ERR_PARSE, "msgpack: %zu trailing bytes", (size_t) (u.c.end - u.c.p));
   if (r == ERR_PARSE)
-    return err_wrap (err, "at byte %zu", (size_t) (u.c.p - u.start)), ERR_PARSE;
+    return err_wrap (err, "at byte %zu", (size_t) (u.c.p - (const uint8_t *) copy)), ERR_PARSE;
   if (r)
     return r;
   *ret = v;

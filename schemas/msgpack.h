@@ -7,9 +7,9 @@
 #include "base/buf.h"
 #include "schemas/value.h"
 
-#define MSGPACK_DEPTH_MAX 128
+#define MSGPACK_DEPTH_MAX 520 /* whatever json_parse accepts (512), in an envelope */
 
-/* Appends v (NULL: nil) to out; failure is out->failed. */
+/* Appends v (NULL: nil) to out; failure (nesting beyond MSGPACK_DEPTH_MAX too) is out->failed. */
 void value_pack (const struct value *v, struct buf *out);
 /* The tree of exactly n bytes. *ret is written on success only. ERR_PARSE with the offset: truncated, trailing bytes,
    nesting beyond MSGPACK_DEPTH_MAX, a count that cannot fit in the bytes left, a map key that is not a string, a
