@@ -18,6 +18,7 @@ struct posted {
 struct loop {
   struct event_base *base;
   struct event *wake;
+  struct event *step; /* ends a loop_step that nothing else ends */
   int wake_fd;
   pthread_mutex_t lock; /* guards the two below */
   struct posted *head, **tail;
@@ -63,6 +64,14 @@ run_posted (evutil_socket_t fd, short what, void *arg)
     event_base_loopbreak (l->base);
 }
 
+static void
+step_timeout (evutil_socket_t fd, short what, void *arg)
+{
+  (void) fd;
+  (void) what;
+  (void) arg;
+}
+
 struct loop *
 loop_new (struct err *err)
 {
@@ -86,6 +95,8 @@ loop_new (struct err *err)
     loop_free (l);
     return NULL;
   }
+  if (!(l->step = event_new (l->base, -1, 0, step_timeout, NULL)))
+    goto nomem;
   if (!(l->wake = event_new (l->base, l->wake_fd, EV_READ | EV_PERSIST, run_posted, l)) || event_add (l->wake, NULL))
     goto nomem;
   return l;
@@ -106,6 +117,8 @@ loop_free (struct loop *l)
   }
   if (l->wake)
     event_free (l->wake);
+  if (l->step)
+    event_free (l->step);
   if (l->wake_fd >= 0)
     close (l->wake_fd);
   if (l->base)
@@ -123,21 +136,15 @@ loop_run (struct loop *l)
   pthread_mutex_unlock (&l->lock);
 }
 
-static void
-step_timeout (evutil_socket_t fd, short what, void *arg)
-{
-  (void) fd;
-  (void) what;
-  (void) arg;
-}
-
 void
 loop_step (struct loop *l, int timeout_ms)
 {
   struct timeval tv = {timeout_ms / 1000, (timeout_ms % 1000) * 1000};
   if (timeout_ms > 0)
-    event_base_once (l->base, -1, EV_TIMEOUT, step_timeout, NULL, &tv);
+    event_add (l->step, &tv);
   event_base_loop (l->base, timeout_ms > 0 ? EVLOOP_ONCE : EVLOOP_NONBLOCK);
+  if (timeout_ms > 0)
+    event_del (l->step);
 }
 
 static void

@@ -1,9 +1,9 @@
 #!/bin/bash
-# run.sh BINARY...: runs each cmocka program with a time limit (TEST_TIMEOUT seconds, default 300), prints what failed, and
+# run.sh BINARY...: runs each cmocka program with a time limit (TEST_TIMEOUT seconds, default 120), prints what failed, and
 # closes with "N passed, N failed". A program that dies, hangs or runs no test counts as one failure.
 set -u
 passed=0 failed=0
-limit=${TEST_TIMEOUT:-300}
+limit=${TEST_TIMEOUT:-120}
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 for bin in "$@"; do
