@@ -14,7 +14,7 @@
 
 #define PERIOD_MS 10000
 #define STATUS_FORCE_MS 300000
-#define RETRY_MS 500
+#define RETRY_MS 100
 #define LEASE_SECONDS 40
 #define IMAGES_MAX 50
 #define KUBELET_VERSION "v1.33.0+kubus"

@@ -154,6 +154,14 @@ restart_policy (const struct value *pod)
 }
 
 static void
+begin_termination (struct pod *p)
+{
+  if (!p->facts.terminating && p->facts.torn_down && !p->torn_all)
+    p->facts.torn_down = false; /* it had ended and kept its containers for their logs */
+  p->facts.terminating = true;
+}
+
+static void
 read_object (struct pod *p)
 {
   const struct value *o = p->object->v;
@@ -162,9 +170,7 @@ read_object (struct pod *p)
   f->restart = restart_policy (o);
   f->deadline_s = value_path_int (o, "spec.activeDeadlineSeconds", 0);
   if (value_get (value_get (o, "metadata"), "deletionTimestamp")) {
-    if (!f->terminating && f->torn_down && !p->torn_all)
-      f->torn_down = false; /* it had ended and kept its containers for their logs */
-    f->terminating = true;
+    begin_termination (p);
     f->grace_s = value_path_int (o, "metadata.deletionGracePeriodSeconds", spec_grace);
   } else if (!f->terminating) {
     f->grace_s = spec_grace;
@@ -691,7 +697,7 @@ pod_orphan (struct pod *p)
   p->orphan = true;
   p->facts.final_posted = true;
   if (!p->facts.terminating) {
-    p->facts.terminating = true;
+    begin_termination (p);
     if (p->facts.grace_s > 30)
       p->facts.grace_s = 30;
   }

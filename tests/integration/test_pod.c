@@ -373,6 +373,27 @@ test_pod__never_restarted_succeeds (void **state)
 }
 
 static void
+test_pod__finished_pod_whose_object_goes_is_cleaned_up (void **state)
+{
+  struct fixture *f = *state;
+  char path[128];
+  mono_t start;
+  begin (f, pod_object_of (f, UID_ "09", "{\"restartPolicy\":\"Never\",\"containers\":[{\"name\":\"c\",\"image\":\"" IMAGE "\",\"command\":[\"true\"]}]}"));
+  wait_status (f, "phase", "Succeeded");
+  snprintf (path, sizeof path, "%s/run/ns/" UID_ "09", f->dir);
+  start = mono_now ();
+  while (file_exists (path) && mono_ms_since (start, mono_now ()) < WAIT_MS)
+    loop_step (f->loop, 100);
+  pod_orphan (f->pod);
+  while (!f->gone && mono_ms_since (start, mono_now ()) < WAIT_MS)
+    loop_step (f->loop, 500);
+  assert_true (f->gone);
+  assert_false (f->removed);
+  snprintf (path, sizeof path, "%s/kubelet/pods/" UID_ "09", f->dir);
+  assert_false (file_exists (path));
+}
+
+static void
 test_pod__missing_configmap_waits_then_runs (void **state)
 {
   struct fixture *f = *state;
@@ -465,6 +486,7 @@ main (void)
       cmocka_unit_test (test_pod__runs_with_volumes_env_and_probe_and_is_deleted),
       cmocka_unit_test (test_pod__failing_container_restarts_with_backoff_then_crash_loop),
       cmocka_unit_test (test_pod__never_restarted_succeeds),
+      cmocka_unit_test (test_pod__finished_pod_whose_object_goes_is_cleaned_up),
       cmocka_unit_test (test_pod__missing_configmap_waits_then_runs),
       cmocka_unit_test (test_pod__missing_image_and_missing_program_give_upstreams_reasons),
       cmocka_unit_test (test_pod__liveness_failure_restarts_and_hooks_run),
