@@ -30,6 +30,7 @@ on_exit_cb (void *arg, const struct container_record *rec)
 {
   struct fixture *f = arg;
   f->last = *rec;
+  f->last.container = arena_strdup (&f->a, rec->container); /* its strings live during the call only */
   f->exits++;
 }
 
