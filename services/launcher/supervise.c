@@ -84,13 +84,17 @@ write_pid (struct supervisor *s, const char *name, pid_t pid)
 pid_t
 launcher_pid (const struct launcher *l, const char *name)
 {
-  struct buf b AUTO_BUF = BUF_INIT;
+  struct buf b AUTO_BUF = BUF_INIT, command AUTO_BUF = BUF_INIT;
   char *path AUTO_FREE = mem_printf ("%s/run/%s.pid", l->dir, name);
+  char *proc AUTO_FREE = NULL;
   long pid;
   if (!path || file_read (path, 64, &b, NULL))
     return 0;
   pid = strtol (buf_cstr (&b), NULL, 10);
-  return pid > 1 && !kill ((pid_t) pid, 0) ? (pid_t) pid : 0;
+  if (pid <= 1 || !(proc = mem_printf ("/proc/%ld/cmdline", pid)) || file_read (proc, 65536, &command, NULL))
+    return 0;
+  /* a zombie has no command line, and a number used again another one */
+  return command.len && strstr (buf_cstr (&command), "kubus") ? (pid_t) pid : 0;
 }
 
 /* ---- children ---- */
