@@ -4,12 +4,12 @@
 #include <stdlib.h>
 
 #include "base/map.h"
+#include "base/version.h"
 #include "schemas/json.h"
 #include "services/apiserver/front.h"
 #include "services/apiserver/respond.h"
 #include "services/apiserver/status.h"
 
-#define GIT_VERSION "v1.33.0+kubus"
 
 struct cached_document {
   struct buf bytes;
@@ -255,7 +255,7 @@ static bool
 serve_version (struct request *rq)
 {
   static const char *const rows[][2] = {{"major", "1"}, {"minor", "33"}, {"emulationMajor", "1"}, {"emulationMinor", "33"}, {"minCompatibilityMajor", "1"},
-                                        {"minCompatibilityMinor", "32"}, {"gitVersion", GIT_VERSION}, {"gitCommit", ""}, {"gitTreeState", "clean"}, {"buildDate", ""},
+                                        {"minCompatibilityMinor", "32"}, {"gitVersion", KUBUS_VERSION}, {"gitCommit", ""}, {"gitTreeState", "clean"}, {"buildDate", ""},
                                         {"goVersion", "none"}, {"compiler", "gcc"}, {"platform", "linux/amd64"}};
   struct value *v = value_map (&rq->arena);
   struct buf out AUTO_BUF = BUF_INIT;

@@ -6,8 +6,8 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/version.h"
 
-#define KUBUS_VERSION "v1.33.0+kubus"
 #define EXIT_USAGE 2
 
 /* Common options, parsed into this. */

@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/proc.h"
+#include "base/version.h"
 #include "services/kubelet/kubelet.h"
 
 #define PERIOD_MS 10000
@@ -17,7 +18,6 @@
 #define RETRY_MS 100
 #define LEASE_SECONDS 40
 #define IMAGES_MAX 50
-#define KUBELET_VERSION "v1.33.0+kubus"
 
 struct node {
   struct kubelet *k;
@@ -137,7 +137,7 @@ add_info (struct node *n, struct arena *a, struct value *status)
   value_set_string (a, info, "kernelVersion", u.release);
   value_set_string (a, info, "osImage", os_name (a));
   value_set (a, info, "containerRuntimeVersion", value_printf (a, "crun://%s", n->crun_version ? n->crun_version : "unknown"));
-  value_set_string (a, info, "kubeletVersion", KUBELET_VERSION);
+  value_set_string (a, info, "kubeletVersion", KUBUS_VERSION);
   value_set_string (a, info, "kubeProxyVersion", "");
   value_set_string (a, info, "operatingSystem", "linux");
   value_set_string (a, info, "architecture", !strcmp (u.machine, "x86_64") ? "amd64" : !strcmp (u.machine, "aarch64") ? "arm64" : u.machine);
